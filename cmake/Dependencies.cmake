@@ -1,0 +1,20 @@
+# LibTorch comes from the wheel in .venv unless Torch_DIR or CMAKE_PREFIX_PATH say otherwise.
+if(NOT Torch_DIR)
+  file(GLOB wheel "${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch/share/cmake")
+  list(APPEND CMAKE_PREFIX_PATH ${wheel})
+endif()
+find_package(Torch 2.13 REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(CLI11 2 REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(TurboJpeg REQUIRED IMPORTED_TARGET libturbojpeg)
+pkg_check_modules(Spng REQUIRED IMPORTED_TARGET spng)
+set(PACE_JPEG PkgConfig::TurboJpeg)
+set(PACE_SPNG PkgConfig::Spng)
+
+# LibTorch's headers are not ours to warn about, and its fmt is used header-only.
+add_library(pace_torch INTERFACE)
+target_link_libraries(pace_torch INTERFACE ${TORCH_LIBRARIES} nlohmann_json::nlohmann_json)
+target_include_directories(pace_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+target_compile_definitions(pace_torch INTERFACE FMT_HEADER_ONLY)

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "pace/adaptive/gate.h"
+#include "pace/kernels/ragged.h"
+
+namespace pace {
+
+/// Sizes of one adaptive computation module.
+struct AcmShape {
+  int64_t in = 0, out = 0;
+  int64_t learners = 4;  ///< N
+  int64_t width = 0;     ///< hidden units per learner
+  kernels::Activation activation = kernels::Activation::kGelu;
+  GateShape gate;
+
+  int64_t macs_per_learner() const { return width * (in + out); }  ///< per token
+};
+
+/// What is the same for all modules of a model: written under config["pace"]["acm"].
+struct AcmConfig {
+  std::vector<MapKind> kinds{MapKind::kMlp, MapKind::kQuery, MapKind::kKey, MapKind::kValue,
+                             MapKind::kOutput};
+  int64_t learners = 4;
+  int64_t minimum_mlp = 0;         ///< smallest k in an MLP, around which a residual goes
+  int64_t minimum_projection = 1;
+  int64_t gate_hidden = 16;
+  GateKind gate = GateKind::kLearned;
+  double temperature = 0.8;
+
+  bool covers(MapKind kind) const;
+  /// Learners of an MLP share its hidden units, learners of a projection cost as much as it does (width x N
+  /// x (in + out) = in x out). Throws Error when the sizes cannot be divided into N learners.
+  AcmShape shape(const MapSpec& spec) const;
+
+  nlohmann::json to_json() const;
+  static AcmConfig from_json(const nlohmann::json& object, const std::string& where);
+};
+
+/// An adaptive computation module (arXiv 2312.10193): N learners s_n of the same shape (linear,
+/// activation, linear), and a gate that chooses how many of them each token runs:
+///   h(z, k) = bias + sum_{n <= k} (s_n(z) + learner_bias_n).
+/// The paper has no output biases; they cost nothing and let a module begin as a truncation of the dense map
+/// in which what is left out is replaced by its mean.
+class Acm : public TokenMap {
+ public:
+  /// Parameters are named `<prefix>.in_weight` and so on.
+  Acm(const AcmShape& shape, const std::string& site, const std::string& prefix,
+      Parameters& parameters);
+
+  Tensor forward(const Tensor& tokens, Pass& pass) const override;
+
+  const AcmShape& shape() const { return shape_; }
+  const std::string& site() const { return site_; }
+  const Gate& gate() const { return gate_; }
+  Tensor in_weight() const { return in_weight_; }        ///< [N*width, in]
+  Tensor in_bias() const { return in_bias_; }            ///< [N*width]
+  Tensor out_weight() const { return out_weight_; }      ///< [out, N*width]
+  Tensor learner_bias() const { return learner_bias_; }  ///< [N, out]
+  Tensor bias() const { return bias_; }                  ///< [out]
+  /// MACs of each choice for one token: double [N+1].
+  Tensor choice_cost() const;
+
+ private:
+  Tensor relaxed(const Tensor& tokens, const Choices& choices, Pass& pass) const;
+  Tensor executed(const Tensor& tokens, const Choices& choices, Pass& pass) const;
+
+  AcmShape shape_;
+  std::string site_;
+  Tensor in_weight_, in_bias_, out_weight_, learner_bias_, bias_;
+  Gate gate_;
+};
+
+/// The tensors' name prefix of the module that replaces the map of `spec`.
+std::string acm_prefix(const MapSpec& spec);
+
+/// A builder that makes an Acm of every map the config covers and a dense map of the others. The Acms made
+/// are appended to `made` (in order of their sites), which outlives none of them.
+MapBuilder acm_builder(const AcmConfig& config, std::vector<Acm*>* made);
+
+}  // namespace pace

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace pace {
+
+using at::Tensor;
+
+/// Where the values of a parameter come from: a tensor by name, or nothing when there is none.
+using WeightSource = std::function<std::optional<Tensor>(const std::string& name)>;
+
+/// How a parameter begins that no source has.
+struct Initial {
+  enum class Kind { kRequired, kZeros, kOnes, kNormal } kind = Kind::kRequired;
+  double deviation = 0.0;  ///< of kNormal, cut off at two deviations
+
+  static Initial required() { return {}; }
+  static Initial zeros() { return {Kind::kZeros}; }
+  static Initial ones() { return {Kind::kOnes}; }
+  static Initial normal(double deviation) { return {Kind::kNormal, deviation}; }
+};
+
+/// All named tensors of one model, in the order in which its parts asked for them, and their only owner:
+/// parts keep handles to the same storage, so an optimiser or a loader that writes here is seen by them.
+class Parameters {
+ public:
+  /// `may_initialize` decides which names may begin with their Initial when the source lacks them (a new
+  /// classifier on a pretrained backbone); all others must come from the source.
+  explicit Parameters(WeightSource source,
+                      std::function<bool(const std::string&)> may_initialize = {},
+                      uint64_t seed = 0);
+
+  /// The parameter `name`, float32, requiring gradients. Throws Error when the source has none (and it
+  /// may not be initialised), has another shape, has a dtype that is no floating-point type, or holds NaN or infinity.
+  Tensor add(const std::string& name, at::IntArrayRef shape, Initial initial = {});
+
+  const std::vector<std::pair<std::string, Tensor>>& all() const { return tensors_; }
+  Tensor at(const std::string& name) const;
+  int64_t count() const;  ///< of scalars
+
+ private:
+  WeightSource source_;
+  std::function<bool(const std::string&)> may_initialize_;
+  at::Generator generator_;
+  std::vector<std::pair<std::string, Tensor>> tensors_;
+  std::map<std::string, size_t> index_;
+};
+
+/// A source that knows nothing: every parameter begins with its Initial.
+WeightSource no_weights();
+
+}  // namespace pace

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pace/base/progress.h"
+#include "pace/io/image.h"
+
+namespace pace {
+
+/// Labelled pictures, by index. Safe to read from several threads.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+  virtual int64_t size() const = 0;
+  /// Throws Error naming the picture when it cannot be read.
+  virtual Image image(int64_t index) const = 0;
+  virtual int64_t label(int64_t index) const = 0;
+  /// What to call the example in messages and reports: a path, or "name #index".
+  virtual std::string name(int64_t index) const = 0;
+  /// Names of the classes, in label order.
+  virtual const std::vector<std::string>& classes() const = 0;
+};
+
+/// Opens `kind:path`:
+///   images:DIR   a folder per class (sorted by name) of JPEG and PNG files, at any depth below it
+///   idx:PREFIX   PREFIX-images-idx3-ubyte[.gz] and PREFIX-labels-idx1-ubyte[.gz]
+/// Throws UsageError for an unknown kind, Error for an empty or unreadable set, or one with fewer than
+/// two classes.
+std::shared_ptr<const Dataset> open_dataset(const std::string& spec);
+
+/// A part of a dataset, by indices.
+std::shared_ptr<const Dataset> subset(std::shared_ptr<const Dataset> dataset,
+                                      std::vector<int64_t> indices);
+
+/// Splits at random but reproducibly into `held_out` examples and the rest, with the classes in the
+/// proportions of the whole. Returns {rest, held out}.
+std::pair<std::shared_ptr<const Dataset>, std::shared_ptr<const Dataset>> split(
+    std::shared_ptr<const Dataset> dataset, int64_t held_out, uint64_t seed);
+
+/// Reads every picture; throws one Error that names and counts all that are broken. Slow: called after a
+/// first picture failed, so that the user hears of all at once.
+[[noreturn]] void report_broken(const Dataset& dataset, int threads, Reporter& reporter);
+
+}  // namespace pace

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "pace/eval/evaluate.h"
+
+namespace pace {
+
+/// A curve of another model drawn beside the adaptive one: a baseline.
+struct Series {
+  std::string name;
+  std::vector<Result> points;
+};
+
+/// One picture with the compute its patches used.
+struct HeatMap {
+  std::string name;
+  std::string predicted, actual;
+  double macs_fraction = 1.0;
+  Image image;        ///< as the model saw it, uint8 [height, width, channels]
+  at::Tensor share;   ///< float [rows, columns] in [0, 1]: share of adaptive work each patch used
+};
+
+struct Report {
+  std::string title;
+  Evaluation evaluation;
+  std::vector<Series> baselines;
+  std::vector<HeatMap> heat_maps;
+  json configuration;  ///< everything needed to repeat the run
+};
+
+/// Heat maps of `count` examples spread over the compute they used at `budget`.
+std::vector<HeatMap> heat_maps(const LoadedModel& model, const Dataset& dataset, double budget,
+                               int64_t count, uint64_t seed);
+
+/// One self-contained HTML file (inline SVG, pictures embedded), written atomically.
+void write_report(const fs::path& target, const Report& report);
+
+}  // namespace pace

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pace/io/safetensors.h"
+
+namespace pace {
+
+using nlohmann::json;
+
+/// Parses JSON; throws Error with `where` and the position of the mistake.
+json parse_json(std::string_view text, const std::string& where);
+
+/// A field of a JSON object that must be there and have the right type; the Error says which field of
+/// which file is missing or wrong, what it is and what it should be. The third form falls back.
+int64_t integer_field(const json& object, const std::string& field, const std::string& where);
+double number_field(const json& object, const std::string& field, const std::string& where);
+bool bool_field(const json& object, const std::string& field, const std::string& where);
+std::string string_field(const json& object, const std::string& field, const std::string& where);
+int64_t integer_field(const json& object, const std::string& field, const std::string& where, int64_t fallback);
+double number_field(const json& object, const std::string& field, const std::string& where, double fallback);
+bool bool_field(const json& object, const std::string& field, const std::string& where, bool fallback);
+std::string string_field(const json& object, const std::string& field, const std::string& where,
+                         const std::string& fallback);
+
+/// The weights of a model folder: `model.safetensors`, or the shards its index names.
+class WeightFiles {
+ public:
+  WeightFiles() = default;
+  /// Throws Error when neither form is there, or when index and shards contradict each other.
+  explicit WeightFiles(const fs::path& folder);
+
+  bool contains(const std::string& name) const;
+  /// Throws Error naming folder and tensor.
+  at::Tensor tensor(const std::string& name) const;
+  std::vector<std::string> names() const;
+
+ private:
+  fs::path folder_;
+  std::vector<SafetensorsFile> files_;
+  std::map<std::string, size_t> file_of_;
+};
+
+/// A Hugging Face model folder, opened.
+struct ModelFolder {
+  fs::path path;
+  json config;                       ///< config.json
+  std::optional<json> preprocessor;  ///< preprocessor_config.json, if there is one
+  WeightFiles weights;
+
+  /// Throws Error when the folder, its config or its weights are missing or broken.
+  static ModelFolder open(const fs::path& path);
+};
+
+/// Writes config.json, preprocessor_config.json (if any) and model.safetensors into an existing folder,
+/// each file atomically, the weights last.
+void write_model_folder(const fs::path& folder, const json& config,
+                        const std::optional<json>& preprocessor, const NamedTensors& tensors);
+
+}  // namespace pace

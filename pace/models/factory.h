@@ -1,0 +1,50 @@
+#pragma once
+
+#include "pace/adaptive/acm.h"
+#include "pace/adaptive/calibration.h"
+#include "pace/io/model_folder.h"
+#include "pace/models/model.h"
+
+namespace pace {
+
+/// A model as it lies in a folder: dense, or with its adaptive parts under config["pace"].
+struct LoadedModel {
+  std::unique_ptr<Model> model;
+  std::optional<AcmConfig> acm;          ///< absent in a dense model
+  std::vector<Acm*> modules;             ///< in order of execution; owned by the model
+  Calibration calibration;               ///< empty before calibration and in a dense model
+  std::optional<json> preprocessor;
+
+  /// A pass ready for inference at `budget`: told budget and price from the calibration. Throws Error
+  /// when a dense model is asked for less than 1, or the budget is not in (0, 1].
+  Pass pass_at(double budget) const;
+};
+
+/// Version of config["pace"]; folders with a newer one are refused.
+inline constexpr int kFormatVersion = 1;
+
+/// Opens a folder whatever is in it. Throws Error naming what is missing or contradictory.
+LoadedModel load_model(const ModelFolder& folder);
+LoadedModel load_model(const fs::path& folder);
+
+/// A dense model from a config and weights that may be incomplete: a backbone without classifier, or nothing
+/// at all (`weights` null) for training from scratch. `labels` replaces the classes; `image_size` (0 = keep) and
+/// `layers` (0 = all; the first ones are kept) change the config.
+struct BuildOptions {
+  std::vector<std::string> labels;
+  int64_t layers = 0;
+  uint64_t seed = 0;
+};
+LoadedModel build_dense(const json& config, const std::string& where, const WeightFiles* weights,
+                        const BuildOptions& options);
+
+/// The dense model's weights with its covered maps replaced by modules whose tensors `source` has.
+LoadedModel build_adaptive(const json& dense_config, const AcmConfig& acm, WeightSource source);
+
+/// config.json of a model, with "pace" if it is adaptive.
+json full_config(const LoadedModel& loaded);
+
+/// Writes the folder: config.json, preprocessor_config.json, model.safetensors.
+void save_model(const fs::path& folder, const LoadedModel& loaded);
+
+}  // namespace pace

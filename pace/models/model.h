@@ -1,0 +1,29 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "pace/adaptive/seams.h"
+
+namespace pace {
+
+using nlohmann::json;
+
+/// A classifier whose blocks have the two seams.
+class Model {
+ public:
+  virtual ~Model() = default;
+  /// Inputs [batch, ...] -> logits [batch, classes]. Opens the pass's ledger.
+  virtual Tensor forward(const Tensor& inputs, Pass& pass) const = 0;
+  /// MACs per example of the dense original at this input size ([batch, ...]; the batch does not matter).
+  virtual double dense_macs(at::IntArrayRef input_shape) const = 0;
+  /// The specs of its width seams, in order of execution.
+  virtual const std::vector<MapSpec>& maps() const = 0;
+  /// The Hugging Face config (without "pace").
+  virtual const json& config() const = 0;
+  virtual Parameters& parameters() = 0;
+  const Parameters& parameters() const { return const_cast<Model*>(this)->parameters(); }
+  /// Names of the classes in order of the logits.
+  virtual std::vector<std::string> labels() const = 0;
+};
+
+}  // namespace pace

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <string>
+#include <vector>
+
+namespace pace {
+
+using at::Tensor;
+
+/// Parameters that share a learning rate and weight decay.
+struct ParameterGroup {
+  std::vector<std::pair<std::string, Tensor>> parameters;
+  double learning_rate = 1e-3;
+  double weight_decay = 0.0;
+};
+
+/// AdamW (Loshchilov and Hutter 2019) on LibTorch's fused kernel, with gradient clipping. Its whole state can be
+/// stored and restored, so that a resumed run continues bit for bit.
+class AdamW {
+ public:
+  AdamW(std::vector<ParameterGroup> groups, double clip_norm, double beta1 = 0.9,
+        double beta2 = 0.999, double epsilon = 1e-8);
+
+  void zero_grad();
+  /// Clips the global norm of the gradients to clip_norm (0 = no clipping), steps with every group's rate times `scale`,
+  /// and returns the norm before clipping. Throws Error when it is not finite.
+  double step(double scale);
+
+  /// First and second moments and step count under "adam.<...>.<parameter name>".
+  std::vector<std::pair<std::string, Tensor>> state() const;
+  void load_state(const std::function<Tensor(const std::string&)>& tensor);
+
+ private:
+  struct Slot {
+    std::string name;
+    Tensor parameter, mean, square, steps;
+    size_t group;
+  };
+  std::vector<ParameterGroup> groups_;
+  std::vector<Slot> slots_;
+  double clip_norm_, beta1_, beta2_, epsilon_;
+};
+
+/// Share of the base learning rate at `step` of `total`: linear warm-up over `warmup` steps, then cosine to `floor`.
+double cosine_schedule(int64_t step, int64_t total, int64_t warmup, double floor);
+
+}  // namespace pace
