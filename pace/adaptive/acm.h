@@ -23,15 +23,18 @@ struct AcmConfig {
   std::vector<MapKind> kinds{MapKind::kMlp, MapKind::kQuery, MapKind::kKey, MapKind::kValue,
                              MapKind::kOutput};
   int64_t learners = 4;
-  int64_t minimum_mlp = 0;         ///< smallest k in an MLP, around which a residual goes
+  int64_t minimum_mlp = 0;  ///< smallest k in an MLP, around which a residual goes
   int64_t minimum_projection = 1;
   int64_t gate_hidden = 16;
   GateKind gate = GateKind::kLearned;
   double temperature = 0.8;
 
+  /// Throws Error naming `where` and the field that makes no sense.
+  void check(const std::string& where) const;
   bool covers(MapKind kind) const;
-  /// Learners of an MLP share its hidden units, learners of a projection cost as much as it does (width x N
-  /// x (in + out) = in x out). Throws Error when the sizes cannot be divided into N learners.
+  /// Learners of an MLP share its hidden units; learners of a projection together cost what it does
+  /// (width x N x (in + out) = in x out, rounded down). Throws Error when the sizes cannot be
+  /// divided into N learners.
   AcmShape shape(const MapSpec& spec) const;
 
   nlohmann::json to_json() const;
@@ -41,8 +44,8 @@ struct AcmConfig {
 /// An adaptive computation module (arXiv 2312.10193): N learners s_n of the same shape (linear,
 /// activation, linear), and a gate that chooses how many of them each token runs:
 ///   h(z, k) = bias + sum_{n <= k} (s_n(z) + learner_bias_n).
-/// The paper has no output biases; they cost nothing and let a module begin as a truncation of the dense map
-/// in which what is left out is replaced by its mean.
+/// The paper has no output biases; they cost nothing and let a module begin as a truncation of the
+/// dense map in which what is left out is replaced by its mean.
 class Acm : public TokenMap {
  public:
   /// Parameters are named `<prefix>.in_weight` and so on.
@@ -63,8 +66,8 @@ class Acm : public TokenMap {
   Tensor choice_cost() const;
 
  private:
-  Tensor relaxed(const Tensor& tokens, const Choices& choices, Pass& pass) const;
-  Tensor executed(const Tensor& tokens, const Choices& choices, Pass& pass) const;
+  Tensor relaxed(const Tensor& tokens, Pass& pass) const;
+  Tensor executed(const Tensor& tokens, Pass& pass) const;
 
   AcmShape shape_;
   std::string site_;
@@ -75,8 +78,8 @@ class Acm : public TokenMap {
 /// The tensors' name prefix of the module that replaces the map of `spec`.
 std::string acm_prefix(const MapSpec& spec);
 
-/// A builder that makes an Acm of every map the config covers and a dense map of the others. The Acms made
-/// are appended to `made` (in order of their sites), which outlives none of them.
+/// A builder that makes an Acm of every map the config covers and a dense map of the others. The
+/// Acms made are appended to `made` (in order of their sites), which outlives none of them.
 MapBuilder acm_builder(const AcmConfig& config, std::vector<Acm*>* made);
 
 }  // namespace pace

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <vector>
 
 namespace pace {
@@ -20,11 +22,11 @@ struct Calibration {
   std::vector<CalibrationPoint> curve;  ///< by rising budget
 
   bool empty() const { return curve.empty(); }
-  /// The price for a budget, interpolated between the two nearest points. Below the cheapest point throws
-  /// Error that says what the least budget is; above the dearest uses that one.
+  /// The price for a budget, interpolated between the two nearest points. Below the cheapest point
+  /// throws Error that says what the least budget is; above the dearest uses that one.
   double price(double budget) const;
-  /// The cheapest budget on the curve whose metric is at most `drop` (absolute) below the dense one. Throws Error when
-  /// no point keeps it, with the smallest drop there is.
+  /// The cheapest budget on the curve whose metric is at most `drop` (absolute) below the dense
+  /// one. Throws Error when no point keeps it, with the smallest drop there is.
   double cheapest(double drop) const;
 
   nlohmann::json to_json() const;

@@ -4,7 +4,7 @@
 
 namespace pace {
 
-/// How a part chooses among its N+1 widths k = 0..N.
+/// How a part chooses among its widths k = minimum..N.
 enum class GateKind {
   kLearned,  ///< a small network per token (ACM)
   kStatic,   ///< every token of a part takes the same k: the baseline without gates
@@ -17,28 +17,30 @@ struct GateShape {
   int64_t learners = 4;  ///< N
   int64_t minimum = 0;   ///< smallest k allowed
   double temperature = 0.8;
-  double phase = 0.5;    ///< kStatic: in (0, 1), spreads the rounding of k over the parts
+  double phase = 0.5;  ///< kStatic: in [0, 1), spreads the rounding of k over the parts
 };
 
-/// The choices of one gate over a batch of tokens.
-struct Choices {
-  Tensor k;     ///< int64 [batch, tokens]; -1 at padding
-  Tensor soft;  ///< relaxed: straight-through one-hot [batch, tokens, N+1]; undefined when executed
-};
-
-/// The gate of an adaptive computation module: linear, GELU, linear on the token, logits over k = minimum..N
-/// (arXiv 2312.10193, section 3). It is also told the budget of the pass, through a learned direction added
-/// to its hidden layer, so that one gate serves every budget.
+/// The gate of an adaptive computation module: linear, GELU, linear on the token, logits over
+/// k = minimum..N (arXiv 2312.10193, section 3). It is also told the budget of the pass, through a
+/// learned direction added to its hidden layer, so that one gate serves every budget.
+///
+/// A static gate sees no token: its logits are a parabola whose top the price moves from k = N
+/// (price 0) to k = 0 (price 1), so that one dial serves both kinds.
 class Gate {
  public:
+  /// Parameters are named `<prefix>.in_weight` [hidden, in], `.in_bias`, `.budget_weight` [hidden],
+  /// `.out_weight` [N+1-minimum, hidden] and `.out_bias`; a static gate has none.
   Gate(const GateShape& shape, const std::string& prefix, Parameters& parameters);
 
-  /// Logits with the price of the pass taken off and choices below the minimum at -infinity:
-  /// tokens [batch, tokens, in] -> float [batch, tokens, N+1].
+  /// tokens [..., in] -> float [..., N+1-minimum], with the price of the pass taken off.
   Tensor logits(const Tensor& tokens, Pass& pass) const;
-  /// Relaxed: Gumbel-softmax with straight-through when sampling, argmax with straight-through
-  /// otherwise. Executed: argmax.
-  Choices choose(const Tensor& tokens, Pass& pass) const;
+
+  /// The best k of each token: [..., in] -> int64 [...].
+  Tensor best(const Tensor& tokens, Pass& pass) const;
+
+  /// A differentiable choice: [..., in] -> float [..., N+1], one-hot in value with the gradient of
+  /// the softmax (straight-through); drawn with Gumbel noise when the pass samples.
+  Tensor relaxed(const Tensor& tokens, Pass& pass) const;
 
   const GateShape& shape() const { return shape_; }
   double macs_per_token() const;

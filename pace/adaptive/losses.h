@@ -4,16 +4,18 @@
 
 namespace pace {
 
-/// |mean MACs / dense MACs - budget|, the budget loss L_b of ACM, cost-weighted over all parts. Scalar.
-/// Here the share is of the whole model, fixed work included, so that it means what the user's budget means.
+/// |mean MACs / dense MACs - budget|, the budget loss L_b of ACM, cost-weighted over all parts.
+/// Scalar. Here the share is of the whole model, fixed work included, so that it means what the
+/// user's budget means.
 Tensor budget_loss(const Ledger& ledger, double dense_macs, double budget);
 
-/// L_e of ACM: mean over (example, part) of sum_n a_n ln a_n / ln(choices), a the histogram of choices over
-/// the example's tokens; in [-1, 0], least when choices within an example are spread. Scalar.
+/// L_e of ACM: mean over (example, part) of sum_n a_n ln a_n / ln(choices), a the histogram of
+/// choices over the example's tokens; in [-1, 0], least when choices within an example are spread.
+/// Scalar.
 Tensor entropy_loss(const Ledger& ledger);
 
-/// L_d of ACM: minus the mean over pairs of examples of |b_i - b_j|, b the share of adaptive work an
-/// example uses; least when examples differ. Scalar; 0 for a batch of one.
+/// L_d of ACM: minus the mean over pairs of examples of |b_i - b_j|, b the share of adaptive work
+/// an example uses; least when examples differ. Scalar; 0 for a batch of one.
 Tensor diversity_loss(const Ledger& ledger);
 
 }  // namespace pace

@@ -23,6 +23,8 @@ class TokenMap {
 /// Which map of a block: the MLP or a projection of the attention.
 enum class MapKind { kMlp, kQuery, kKey, kValue, kOutput };
 const char* to_string(MapKind kind);  ///< "mlp", "query", "key", "value", "output"
+/// The kind of that name; throws Error naming `where` and the five names.
+MapKind map_kind(const std::string& name, const std::string& where);
 
 /// What a backbone says of a token-wise map when it asks for one to be built.
 struct MapSpec {

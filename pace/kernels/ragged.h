@@ -20,8 +20,9 @@ struct Learners {
 };
 
 /// Each row runs its own number of learners: out[i] = offsets[k_i] + sum_{n < k_i} learner_n(x[i]).
-/// x [rows, in], k [rows] int64 in 0..N -> [rows, out]. Rows are sorted by k, so rows of one k are a
-/// contiguous dense MLP over the first k learners; nothing is masked and nothing else is computed.
+/// x [rows, in], k [rows] int64 in 0..N -> [rows, out]. Rows are sorted by k, so rows of one k are
+/// a contiguous dense MLP over the first k learners; nothing is masked and nothing else is
+/// computed.
 Tensor ragged_mlp(const Tensor& x, const Tensor& k, const Learners& learners, MacCounter& counter);
 
 }  // namespace pace::kernels

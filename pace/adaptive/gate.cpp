@@ -1,0 +1,77 @@
+#include "pace/adaptive/gate.h"
+
+#include <cmath>
+
+namespace pace {
+
+namespace {
+
+/// -(k/N - top)^2 / 2 over k = minimum..N: less a price p it is greatest at k/N = top - p.
+Tensor static_logits(const GateShape& shape) {
+  const double learners = static_cast<double>(shape.learners);
+  const double top = 1.0 + (shape.phase - 0.5) / learners;
+  const Tensor share = at::arange(shape.minimum, shape.learners + 1, at::kFloat) / learners;
+  return -(share - top).square() / 2;
+}
+
+Tensor gumbel_like(const Tensor& logits, const at::Generator& generator) {
+  const Tensor uniform = at::rand(logits.sizes(), generator, logits.options());
+  return -(-(uniform.clamp_min(1e-20)).log()).clamp_min(1e-20).log();
+}
+
+}  // namespace
+
+Gate::Gate(const GateShape& shape, const std::string& prefix, Parameters& parameters)
+    : shape_(shape) {
+  if (shape.kind == GateKind::kStatic) return;
+  const int64_t choices = shape.learners + 1 - shape.minimum;
+  const double deviation = 1.0 / std::sqrt(static_cast<double>(shape.in));
+  in_weight_ =
+      parameters.add(prefix + ".in_weight", {shape.hidden, shape.in}, Initial::normal(deviation));
+  in_bias_ = parameters.add(prefix + ".in_bias", {shape.hidden}, Initial::zeros());
+  budget_weight_ = parameters.add(prefix + ".budget_weight", {shape.hidden}, Initial::normal(1.0));
+  out_weight_ = parameters.add(prefix + ".out_weight", {choices, shape.hidden},
+                               Initial::normal(1.0 / std::sqrt(shape.hidden)));
+  out_bias_ = parameters.add(prefix + ".out_bias", {choices}, Initial::zeros());
+}
+
+double Gate::macs_per_token() const {
+  if (shape_.kind == GateKind::kStatic) return 0.0;
+  return static_cast<double>(shape_.hidden * (shape_.in + shape_.learners + 1 - shape_.minimum));
+}
+
+Tensor Gate::logits(const Tensor& tokens, Pass& pass) const {
+  Tensor logits;
+  if (shape_.kind == GateKind::kStatic) {
+    std::vector<int64_t> sizes = tokens.sizes().vec();
+    sizes.back() = shape_.learners + 1 - shape_.minimum;
+    logits = static_logits(shape_).to(tokens.device()).expand(sizes);
+  } else {
+    const Tensor bias = in_bias_ + budget_weight_ * (2.0 * pass.budget - 1.0);
+    const Tensor hidden = kernels::activate(kernels::linear(tokens, in_weight_, bias, pass.counter),
+                                            kernels::Activation::kGelu);
+    logits = kernels::linear(hidden, out_weight_, out_bias_, pass.counter).to(at::kFloat);
+  }
+  if (pass.price == 0.0) return logits;
+  const Tensor share = at::arange(shape_.minimum, shape_.learners + 1, logits.options()) /
+                       static_cast<double>(shape_.learners);
+  return logits - share * pass.price;
+}
+
+Tensor Gate::best(const Tensor& tokens, Pass& pass) const {
+  return logits(tokens, pass).argmax(-1) + shape_.minimum;
+}
+
+Tensor Gate::relaxed(const Tensor& tokens, Pass& pass) const {
+  Tensor scores = logits(tokens, pass);
+  const bool learned = shape_.kind == GateKind::kLearned;
+  if (pass.sample && learned) scores = scores + gumbel_like(scores, pass.generator);
+  Tensor choice = at::one_hot(scores.argmax(-1), scores.size(-1)).to(at::kFloat);
+  if (learned) {
+    const Tensor soft = at::softmax(scores / shape_.temperature, -1);
+    choice = choice + soft - soft.detach();
+  }
+  return at::constant_pad_nd(choice, {shape_.minimum, 0});
+}
+
+}  // namespace pace
