@@ -8,8 +8,8 @@
 
 namespace pace {
 
-/// Something the user gave or the machine did cannot be worked with. The message says what is wrong,
-/// with which value, where, and what would be right. The command exits with status 1.
+/// Something the user gave or the machine did cannot be worked with. The message says what is
+/// wrong, with which value, where, and what would be right. The command exits with status 1.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

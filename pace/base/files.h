@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,18 +43,24 @@ enum class Overwrite { kRefuse, kForce };
 enum class Start { kFresh, kResume };
 class RunFolder {
  public:
-  /// Throws Error when `target` exists and overwriting was not asked for, when an unfinished run lies
-  /// there and neither kResume nor kForce was given, or when there is nothing to resume.
+  /// Throws Error when `target` exists and overwriting was not asked for, when an unfinished run
+  /// lies there and neither kResume nor kForce was given, when there is nothing to resume, or when
+  /// another process is writing there.
   RunFolder(fs::path target, Overwrite overwrite, Start start);
 
   const fs::path& path() const { return partial_; }
   const fs::path& target() const { return target_; }
-  /// Removes what only the unfinished run needed (`scratch` names, relative), then renames.
+  /// Renames, then removes what only the unfinished run needed (`scratch` names, relative). The
+  /// other way round a kill in between would lose the checkpoint. A folder that is replaced waits
+  /// as
+  /// `<target>.replaced` until the new one is in place; the next run puts it back after a kill.
   void commit(std::span<const std::string> scratch = {});
 
  private:
-  fs::path target_, partial_;
+  class Lock;
+  fs::path target_, partial_, replaced_;
   Overwrite overwrite_;
+  std::shared_ptr<const Lock> lock_;  ///< no second process writes here meanwhile
 };
 
 }  // namespace pace
