@@ -42,10 +42,9 @@ target_link_libraries(pace_torch INTERFACE pace_torch_cpu pace_c10 nlohmann_json
 # Libraries that a CUDA wheel's libtorch_cpu.so needs lie in other wheels, where the loader finds them but not the linker.
 target_link_options(pace_torch INTERFACE -Wl,--allow-shlib-undefined)
 
-# at::parallel_for lives in a header and is a plain loop unless OpenMP is on where it is included.
-find_package(OpenMP COMPONENTS CXX)
-if(OpenMP_CXX_FOUND)
-  target_link_libraries(pace_torch INTERFACE OpenMP::OpenMP_CXX)
-else()
-  message(STATUS "No OpenMP for this compiler: pace's own kernels run on one thread.")
+# at::parallel_for lives in a header and is a plain loop unless OpenMP is on where it is included. GCC's runtime is the
+# one that LibTorch brings and uses itself.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(pace_torch INTERFACE -fopenmp)
+  target_link_options(pace_torch INTERFACE -fopenmp)
 endif()
