@@ -18,30 +18,36 @@ using WeightSource = std::function<std::optional<Tensor>(const std::string& name
 
 /// How a parameter begins that no source has.
 struct Initial {
-  enum class Kind { kRequired, kZeros, kOnes, kNormal } kind = Kind::kRequired;
-  double deviation = 0.0;  ///< of kNormal, cut off at two deviations
+  enum class Kind { kRequired, kConstant, kNormal } kind = Kind::kRequired;
+  double value =
+      0.0;  ///< the constant, or the deviation of kNormal, which is cut off at two of them
 
   static Initial required() { return {}; }
-  static Initial zeros() { return {Kind::kZeros}; }
-  static Initial ones() { return {Kind::kOnes}; }
+  static Initial constant(double value) { return {Kind::kConstant, value}; }
+  static Initial zeros() { return constant(0.0); }
+  static Initial ones() { return constant(1.0); }
   static Initial normal(double deviation) { return {Kind::kNormal, deviation}; }
 };
 
-/// All named tensors of one model, in the order in which its parts asked for them, and their only owner:
-/// parts keep handles to the same storage, so an optimiser or a loader that writes here is seen by them.
+/// All named tensors of one model, in the order in which its parts asked for them, and their only
+/// owner: parts keep handles to the same storage, so an optimiser or a loader that writes here is
+/// seen by them.
 class Parameters {
  public:
-  /// `may_initialize` decides which names may begin with their Initial when the source lacks them (a new
-  /// classifier on a pretrained backbone); all others must come from the source.
+  /// `may_initialize` decides which names may begin with their Initial when the source lacks them
+  /// (a new classifier on a pretrained backbone); all others must come from the source. Without it,
+  /// none may. `where` is what errors call the source.
   explicit Parameters(WeightSource source,
                       std::function<bool(const std::string&)> may_initialize = {},
-                      uint64_t seed = 0);
+                      uint64_t seed = 0, std::string where = "weights");
 
-  /// The parameter `name`, float32, requiring gradients. Throws Error when the source has none (and it
-  /// may not be initialised), has another shape, has a dtype that is no floating-point type, or holds NaN or infinity.
+  /// The parameter `name`, float32, requiring gradients. Throws Error when the source has none (and
+  /// it may not be initialised), has another shape, has a dtype that is no floating-point type, or
+  /// holds NaN or infinity; or when the name was asked for before.
   Tensor add(const std::string& name, at::IntArrayRef shape, Initial initial = {});
 
   const std::vector<std::pair<std::string, Tensor>>& all() const { return tensors_; }
+  /// Throws Error when there is none of that name.
   Tensor at(const std::string& name) const;
   int64_t count() const;  ///< of scalars
 
@@ -49,6 +55,7 @@ class Parameters {
   WeightSource source_;
   std::function<bool(const std::string&)> may_initialize_;
   at::Generator generator_;
+  std::string where_;
   std::vector<std::pair<std::string, Tensor>> tensors_;
   std::map<std::string, size_t> index_;
 };

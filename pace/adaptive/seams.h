@@ -11,8 +11,8 @@
 
 namespace pace {
 
-/// The width seam: a token-wise map inside a block. Dense by default; a method that decides how much of
-/// it runs for each token replaces it.
+/// The width seam: a token-wise map inside a block. Dense by default; a method that decides how
+/// much of it runs for each token replaces it.
 class TokenMap {
  public:
   virtual ~TokenMap() = default;
@@ -34,14 +34,16 @@ struct MapSpec {
   int64_t in = 0, hidden = 0, out = 0;  ///< hidden is 0 for a projection
   bool bias = true;                     ///< of a projection; an MLP always has both
   kernels::Activation activation = kernels::Activation::kGelu;
-  /// Names of the dense tensors in the model folder, without ".weight"/".bias": one for a projection, two for
-  /// an MLP.
+  /// Names of the dense tensors in the model folder, without ".weight"/".bias": one for a
+  /// projection, two for an MLP.
   std::vector<std::string> dense_names;
+  double deviation = 0.02;  ///< of the dense weights' initial values, when training from scratch
 
   int64_t dense_macs() const { return hidden ? (in + out) * hidden : in * out; }  ///< per token
 };
 
-/// Builds the map of a spec with its parameters. The backbone calls it for every map of every block.
+/// Builds the map of a spec with its parameters. The backbone calls it for every map of every
+/// block.
 using MapBuilder = std::function<std::unique_ptr<TokenMap>(const MapSpec&, Parameters&)>;
 
 /// The dense map of a spec, with Hugging Face's tensors: linear, or linear-activation-linear.
@@ -55,7 +57,8 @@ class Block {
   virtual Tensor forward(const Tensor& states, Pass& pass) const = 0;
 };
 
-/// The depth seam: decides unit by unit which blocks run. A policy that halts or routes replaces RunAll.
+/// The depth seam: decides unit by unit which blocks run. A policy that halts or routes replaces
+/// RunAll.
 class DepthPolicy {
  public:
   virtual ~DepthPolicy() = default;

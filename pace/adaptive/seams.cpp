@@ -1,0 +1,87 @@
+#include "pace/adaptive/seams.h"
+
+#include "pace/base/error.h"
+
+namespace pace {
+
+namespace {
+
+/// A weight [out, in] and a bias [out] under Hugging Face's names, with its initial values.
+struct Linear {
+  Tensor weight, bias;
+
+  Linear(const std::string& name, int64_t in, int64_t out, bool has_bias, double deviation,
+         Parameters& parameters)
+      : weight(parameters.add(name + ".weight", {out, in}, Initial::normal(deviation))) {
+    if (has_bias) bias = parameters.add(name + ".bias", {out}, Initial::zeros());
+  }
+};
+
+class DenseLinear : public TokenMap {
+ public:
+  DenseLinear(const MapSpec& spec, Parameters& parameters)
+      : macs_(spec.dense_macs()),
+        linear_(spec.dense_names.at(0), spec.in, spec.out, spec.bias, spec.deviation, parameters) {}
+
+  Tensor forward(const Tensor& tokens, Pass& pass) const override {
+    pass.ledger.charge(static_cast<double>(macs_ * tokens.size(1)));
+    return kernels::linear(tokens, linear_.weight, linear_.bias, pass.counter);
+  }
+
+ private:
+  int64_t macs_;
+  Linear linear_;
+};
+
+class DenseMlp : public TokenMap {
+ public:
+  DenseMlp(const MapSpec& spec, Parameters& parameters)
+      : macs_(spec.dense_macs()),
+        activation_(spec.activation),
+        in_(spec.dense_names.at(0), spec.in, spec.hidden, true, spec.deviation, parameters),
+        out_(spec.dense_names.at(1), spec.hidden, spec.out, true, spec.deviation, parameters) {}
+
+  Tensor forward(const Tensor& tokens, Pass& pass) const override {
+    pass.ledger.charge(static_cast<double>(macs_ * tokens.size(1)));
+    const Tensor hidden = kernels::linear(tokens, in_.weight, in_.bias, pass.counter);
+    return kernels::linear(kernels::activate(hidden, activation_), out_.weight, out_.bias,
+                           pass.counter);
+  }
+
+ private:
+  int64_t macs_;
+  kernels::Activation activation_;
+  Linear in_, out_;
+};
+
+}  // namespace
+
+const char* to_string(MapKind kind) {
+  switch (kind) {
+    case MapKind::kMlp:
+      return "mlp";
+    case MapKind::kQuery:
+      return "query";
+    case MapKind::kKey:
+      return "key";
+    case MapKind::kValue:
+      return "value";
+    case MapKind::kOutput:
+      return "output";
+  }
+  fail("there is no kind of map with number {}", static_cast<int>(kind));
+}
+
+std::unique_ptr<TokenMap> dense_map(const MapSpec& spec, Parameters& parameters) {
+  if (spec.hidden) return std::make_unique<DenseMlp>(spec, parameters);
+  return std::make_unique<DenseLinear>(spec, parameters);
+}
+
+Tensor RunAll::run(const Tensor& states, const std::vector<std::unique_ptr<Block>>& blocks,
+                   Pass& pass) const {
+  Tensor current = states;
+  for (const std::unique_ptr<Block>& block : blocks) current = block->forward(current, pass);
+  return current;
+}
+
+}  // namespace pace
