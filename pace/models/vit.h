@@ -10,19 +10,20 @@ struct ViTConfig {
   int64_t image_size = 0, patch_size = 0, channels = 3;
   int64_t dim = 0, layers = 0, heads = 0, hidden = 0, classes = 0;
   bool qkv_bias = true;
+  bool mask_token = false;  ///< Dinov2: the folder has one
   double norm_epsilon = 1e-12, initializer_range = 0.02, layer_scale = 1.0;
 
-  /// Throws Error naming `where` and the field for anything missing, contradictory (dim not divisible by heads, image
-  /// by patch, ...) or unsupported (SwiGLU, other activations).
+  /// Throws Error naming `where` and the field for anything missing, contradictory (dim not
+  /// divisible by heads, image by patch, ...) or unsupported (SwiGLU, other activations).
   static ViTConfig from_json(const json& config, const std::string& where);
 };
 
-/// Vision transformer with Hugging Face's tensor names. Accepts any input whose sides are multiples of the patch
-/// (position embeddings are interpolated bicubically, as transformers does). Pre-norm blocks;
-/// x += scale1 * attention(norm1(x)); x += scale2 * mlp(norm2(x)).
-/// `build_map` makes every MLP and projection, `depth` runs the blocks.
+/// Vision transformer with Hugging Face's tensor names. Accepts any input whose sides are multiples
+/// of the patch (position embeddings are interpolated bicubically, as transformers does). Pre-norm
+/// blocks; x += scale1 * attention(norm1(x)); x += scale2 * mlp(norm2(x)). `build_map` makes every
+/// MLP and projection, `depth` runs the blocks.
 std::unique_ptr<Model> make_vit(const json& config, const std::string& where,
-                                std::unique_ptr<Parameters> parameters,
-                                const MapBuilder& build_map, std::unique_ptr<DepthPolicy> depth);
+                                std::unique_ptr<Parameters> parameters, const MapBuilder& build_map,
+                                std::unique_ptr<DepthPolicy> depth);
 
 }  // namespace pace
