@@ -10,13 +10,13 @@ namespace pace {
 /// A model as it lies in a folder: dense, or with its adaptive parts under config["pace"].
 struct LoadedModel {
   std::unique_ptr<Model> model;
-  std::optional<AcmConfig> acm;          ///< absent in a dense model
-  std::vector<Acm*> modules;             ///< in order of execution; owned by the model
-  Calibration calibration;               ///< empty before calibration and in a dense model
+  std::optional<AcmConfig> acm;  ///< absent in a dense model
+  std::vector<Acm*> modules;     ///< in order of execution; owned by the model
+  Calibration calibration;       ///< empty before calibration and in a dense model
   std::optional<json> preprocessor;
 
-  /// A pass ready for inference at `budget`: told budget and price from the calibration. Throws Error
-  /// when a dense model is asked for less than 1, or the budget is not in (0, 1].
+  /// A pass ready for inference at `budget`: told budget and price from the calibration. Throws
+  /// Error when a dense model is asked for less than 1, or the budget is not in (0, 1].
   Pass pass_at(double budget) const;
 };
 
@@ -27,9 +27,11 @@ inline constexpr int kFormatVersion = 1;
 LoadedModel load_model(const ModelFolder& folder);
 LoadedModel load_model(const fs::path& folder);
 
-/// A dense model from a config and weights that may be incomplete: a backbone without classifier, or nothing
-/// at all (`weights` null) for training from scratch. `labels` replaces the classes; `image_size` (0 = keep) and
-/// `layers` (0 = all; the first ones are kept) change the config.
+/// A dense model from a config and weights that may be incomplete: a backbone without classifier,
+/// or nothing at all (`weights` null) for training from scratch. `labels` replaces the classes (a
+/// classifier for another number of them begins anew); `layers` (0 = all) keeps the first ones
+/// only. The config of the result says so. Throws Error when `config` is adaptive already, and as
+/// load_model does.
 struct BuildOptions {
   std::vector<std::string> labels;
   int64_t layers = 0;

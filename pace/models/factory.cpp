@@ -1,0 +1,287 @@
+#include "pace/models/factory.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <set>
+#include <utility>
+
+#include "pace/base/error.h"
+#include "pace/models/labels.h"
+#include "pace/models/vit.h"
+
+namespace pace {
+
+namespace {
+
+/// What a model type is called in a config, and in front of the tensors of its backbone.
+struct Family {
+  const char *type, *prefix, *classifier, *backbone;
+};
+constexpr std::array kFamilies{
+    Family{"vit", "vit.", "ViTForImageClassification", "ViTModel"},
+    Family{"dinov2", "dinov2.", "Dinov2ForImageClassification", "Dinov2Model"},
+};
+
+constexpr std::string_view kClassifier = "classifier.";
+
+/// The family of a config. Throws Error listing what is supported.
+const Family& family_of(const json& config, const std::string& where) {
+  if (!config.is_object()) fail("{}: the config must be a JSON object", where);
+  std::vector<std::string> types, architectures;
+  for (const Family& family : kFamilies) {
+    types.emplace_back(family.type);
+    architectures.insert(architectures.end(), {family.classifier, family.backbone});
+  }
+  const std::string type = string_field(config, "model_type", where);
+  const auto found = std::ranges::find(kFamilies, type, &Family::type);
+  if (found == kFamilies.end()) {
+    fail("{}: model_type is '{}'; supported are {}", where, type, fmt::join(types, ", "));
+  }
+  const auto named = config.find("architectures");
+  if (named == config.end() || named->is_null() || *named == json::array()) return *found;
+  if (*named != json::array({found->classifier}) && *named != json::array({found->backbone})) {
+    fail("{}: architectures is {}, with model_type '{}'; supported are {}", where, named->dump(),
+         type, fmt::join(architectures, ", "));
+  }
+  return *found;
+}
+
+/// Which tensors of a folder may stay unused, by their names without the backbone's prefix.
+using Expected = std::function<bool(std::string_view)>;
+
+/// The tensors of a folder by the names of the classifier model, whether or not the folder has the
+/// backbone's prefix, with a note of those that were asked for.
+class FolderSource {
+ public:
+  FolderSource(const WeightFiles& files, std::string prefix)
+      : files_(files), prefix_(std::move(prefix)) {}
+
+  std::optional<Tensor> find(const std::string& name) {
+    std::string stored = name;
+    if (!files_.contains(stored) && name.starts_with(prefix_)) stored = name.substr(prefix_.size());
+    if (!files_.contains(stored)) return std::nullopt;
+    asked_.insert(stored);
+    return files_.tensor(stored);
+  }
+
+  /// Throws Error naming tensors that no parameter asked for, except those `expected` says may be
+  /// there.
+  void check_leftovers(const std::string& where, const Expected& expected) const {
+    std::vector<std::string> unknown;
+    for (const std::string& name : files_.names()) {
+      if (asked_.contains(name)) continue;
+      std::string_view bare = name;
+      if (bare.starts_with(prefix_)) bare.remove_prefix(prefix_.size());
+      if (!expected(bare)) unknown.push_back(name);
+    }
+    if (unknown.empty()) return;
+    const size_t shown = std::min<size_t>(unknown.size(), 3);
+    const auto end = unknown.begin() + static_cast<std::ptrdiff_t>(shown);
+    fail(
+        "{}: {} tensor(s) that the model of this config does not have, such as '{}'; config and "
+        "weights contradict each other",
+        where, unknown.size(), fmt::join(unknown.begin(), end, "', '"));
+  }
+
+  /// Lets go of the files: the model has copies.
+  void close() { files_ = WeightFiles(); }
+
+ private:
+  WeightFiles files_;
+  std::string prefix_;
+  std::set<std::string> asked_;
+};
+
+LoadedModel assemble(json config, const std::string& where, std::unique_ptr<Parameters> parameters,
+                     std::optional<AcmConfig> acm) {
+  for (const char* field : {"dtype", "torch_dtype"}) {
+    // Whatever the weights were stored in, parameters are float32 from here on.
+    if (config.contains(field)) config[field] = "float32";
+  }
+  LoadedModel loaded;
+  const MapBuilder build_map = acm ? acm_builder(*acm, &loaded.modules) : MapBuilder(dense_map);
+  loaded.model =
+      make_vit(config, where, std::move(parameters), build_map, std::make_unique<RunAll>());
+  loaded.acm = std::move(acm);
+  return loaded;
+}
+
+/// Known parts of a backbone's folder that a classifier has no use for.
+bool is_pooler(std::string_view bare) { return bare.starts_with("pooler."); }
+
+/// Whether `bare` belongs to a layer at or behind `layers`.
+bool is_cut_layer(std::string_view bare, int64_t layers) {
+  constexpr std::string_view kLayer = "encoder.layer.";
+  if (!bare.starts_with(kLayer)) return false;
+  bare.remove_prefix(kLayer.size());
+  int64_t index = -1;
+  std::from_chars(bare.data(), bare.data() + bare.size(), index);
+  return index >= layers;
+}
+
+/// What config["pace"] holds.
+struct PaceSection {
+  AcmConfig acm;
+  Calibration calibration;
+};
+
+PaceSection parse_pace(const json& section, const std::string& where) {
+  if (!section.is_object()) fail("{} must be an object, but is {}", where, section.type_name());
+  const int64_t version = integer_field(section, "format_version", where);
+  if (version > kFormatVersion) {
+    fail("{}: format_version is {}; this pace reads up to {}: use a newer pace", where, version,
+         kFormatVersion);
+  }
+  if (version < 1) fail("{}: format_version is {}; versions begin at 1", where, version);
+  const auto acm = section.find("acm");
+  if (acm == section.end()) fail("{}: the field 'acm' is missing", where);
+  PaceSection parsed{AcmConfig::from_json(*acm, where + ".acm"), {}};
+  if (const auto curve = section.find("calibration"); curve != section.end()) {
+    parsed.calibration = Calibration::from_json(*curve, where + ".calibration");
+  }
+  return parsed;
+}
+
+/// The config of the dense model that `options` ask for.
+json dense_config(json config, const Family& family, const std::string& where,
+                  const BuildOptions& options) {
+  if (config.contains("pace")) {
+    fail("{}: the model is adaptive already; a dense one is needed here", where);
+  }
+  config["architectures"] = json::array({family.classifier});
+  if (!options.labels.empty()) set_class_labels(config, options.labels);
+  const int64_t layers = integer_field(config, "num_hidden_layers", where);
+  if (options.layers < 0 || options.layers > layers) {
+    fail("{} layers were asked for; the model of {} has {}", options.layers, where, layers);
+  }
+  if (options.layers == 0 || options.layers == layers) return config;
+  config["num_hidden_layers"] = options.layers;
+  // They name layers of the whole model; transformers derives them anew.
+  for (const char* field : {"stage_names", "out_features", "out_indices"}) config.erase(field);
+  return config;
+}
+
+/// How a model is read from a folder.
+struct Reading {
+  /// Classes of the new model when they are not the folder's: a classifier for another number of
+  /// them is left behind and begins anew. 0 when everything must come from the folder.
+  int64_t new_classes = 0;
+  bool may_begin_classifier = false;
+  uint64_t seed = 0;
+  Expected expected;
+};
+
+LoadedModel read_weights(const json& config, const std::string& where, const WeightFiles& weights,
+                         const Reading& reading, std::optional<AcmConfig> acm) {
+  const std::string name = "the weights of " + where;
+  const auto folder = std::make_shared<FolderSource>(weights, family_of(config, where).prefix);
+  const int64_t classes = reading.new_classes;
+  const auto find = [folder, classes](const std::string& wanted) -> std::optional<Tensor> {
+    std::optional<Tensor> tensor = folder->find(wanted);
+    const bool replaced = tensor && classes > 0 && wanted.starts_with(kClassifier) &&
+                          tensor->dim() > 0 && tensor->size(0) != classes;
+    return replaced ? std::nullopt : tensor;
+  };
+  const bool begin = reading.may_begin_classifier;
+  const auto may_begin = [begin](const std::string& wanted) {
+    return begin && wanted.starts_with(kClassifier);
+  };
+  auto parameters = std::make_unique<Parameters>(find, may_begin, reading.seed, name);
+  LoadedModel loaded = assemble(config, where, std::move(parameters), std::move(acm));
+  folder->check_leftovers(name, reading.expected);
+  folder->close();
+  return loaded;
+}
+
+}  // namespace
+
+Pass LoadedModel::pass_at(double budget) const {
+  if (!(budget > 0.0 && budget <= 1.0)) {
+    fail("a budget of {}; it is the share of the dense model's compute, in (0, 1]", budget);
+  }
+  if (!acm && budget < 1.0) {
+    fail(
+        "a budget of {} for a dense model, which always runs whole; only an adaptive model takes "
+        "less than 1",
+        budget);
+  }
+  Pass pass;
+  pass.budget = budget;
+  if (!calibration.empty()) pass.price = calibration.price(budget);
+  return pass;
+}
+
+LoadedModel load_model(const ModelFolder& folder) {
+  const std::string where = (folder.path / "config.json").string();
+  family_of(folder.config, where);
+  if (!folder.weights.contains("classifier.weight")) {
+    fail(
+        "{}: the weights hold a backbone without a classifier, so there is nothing to predict; "
+        "train one on it first",
+        folder.path.string());
+  }
+  json config = folder.config;
+  std::optional<PaceSection> pace;
+  if (const auto section = config.find("pace"); section != config.end()) {
+    pace = parse_pace(*section, where + ": pace");
+    config.erase(section);
+  }
+  Reading reading;
+  reading.expected = pace ? Expected([](std::string_view) { return false; }) : Expected(is_pooler);
+  LoadedModel loaded =
+      read_weights(config, where, folder.weights, reading,
+                   pace ? std::optional<AcmConfig>(std::move(pace->acm)) : std::nullopt);
+  if (pace) loaded.calibration = std::move(pace->calibration);
+  loaded.preprocessor = folder.preprocessor;
+  return loaded;
+}
+
+LoadedModel load_model(const fs::path& folder) { return load_model(ModelFolder::open(folder)); }
+
+LoadedModel build_dense(const json& config, const std::string& where, const WeightFiles* weights,
+                        const BuildOptions& options) {
+  const Family& family = family_of(config, where);
+  const json wanted = dense_config(config, family, where, options);
+  if (!weights) {
+    const auto anything = [](const std::string&) { return true; };
+    return assemble(wanted, where,
+                    std::make_unique<Parameters>(no_weights(), anything, options.seed, where),
+                    std::nullopt);
+  }
+  Reading reading;
+  reading.new_classes = static_cast<int64_t>(options.labels.size());
+  reading.may_begin_classifier = true;
+  reading.seed = options.seed;
+  reading.expected = [layers = options.layers](std::string_view bare) {
+    return is_pooler(bare) || (layers > 0 && is_cut_layer(bare, layers));
+  };
+  return read_weights(wanted, where, *weights, reading, std::nullopt);
+}
+
+LoadedModel build_adaptive(const json& dense_config, const AcmConfig& acm, WeightSource source) {
+  const std::string where = "the dense model's config";
+  family_of(dense_config, where);
+  return assemble(dense_config, where, std::make_unique<Parameters>(std::move(source)), acm);
+}
+
+json full_config(const LoadedModel& loaded) {
+  json config = loaded.model->config();
+  if (!loaded.acm) return config;
+  json section{{"format_version", kFormatVersion}, {"acm", loaded.acm->to_json()}};
+  if (!loaded.calibration.empty()) section["calibration"] = loaded.calibration.to_json();
+  config["pace"] = std::move(section);
+  return config;
+}
+
+void save_model(const fs::path& folder, const LoadedModel& loaded) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) fail("{}: cannot be made a folder: {}", folder.string(), error.message());
+  write_model_folder(folder, full_config(loaded), loaded.preprocessor,
+                     loaded.model->parameters().all());
+}
+
+}  // namespace pace
