@@ -1,30 +1,14 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "pace/io/json.h"
 #include "pace/io/safetensors.h"
 
 namespace pace {
-
-using nlohmann::json;
-
-/// Parses JSON; throws Error with `where` and the position of the mistake.
-json parse_json(std::string_view text, const std::string& where);
-
-/// A field of a JSON object that must be there and have the right type; the Error says which field of
-/// which file is missing or wrong, what it is and what it should be. The third form falls back.
-int64_t integer_field(const json& object, const std::string& field, const std::string& where);
-double number_field(const json& object, const std::string& field, const std::string& where);
-bool bool_field(const json& object, const std::string& field, const std::string& where);
-std::string string_field(const json& object, const std::string& field, const std::string& where);
-int64_t integer_field(const json& object, const std::string& field, const std::string& where, int64_t fallback);
-double number_field(const json& object, const std::string& field, const std::string& where, double fallback);
-bool bool_field(const json& object, const std::string& field, const std::string& where, bool fallback);
-std::string string_field(const json& object, const std::string& field, const std::string& where,
-                         const std::string& fallback);
 
 /// The weights of a model folder: `model.safetensors`, or the shards its index names.
 class WeightFiles {
@@ -55,8 +39,8 @@ struct ModelFolder {
   static ModelFolder open(const fs::path& path);
 };
 
-/// Writes config.json, preprocessor_config.json (if any) and model.safetensors into an existing folder,
-/// each file atomically, the weights last.
+/// Writes config.json, preprocessor_config.json (if any) and model.safetensors into an existing
+/// folder, each file atomically, the weights last.
 void write_model_folder(const fs::path& folder, const json& config,
                         const std::optional<json>& preprocessor, const NamedTensors& tensors);
 

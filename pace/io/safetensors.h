@@ -12,7 +12,8 @@
 
 namespace pace {
 
-/// One tensor as the header of a safetensors file describes it. Offsets are relative to the data part.
+/// One tensor as the header of a safetensors file describes it. Offsets are relative to the data
+/// part.
 struct TensorInfo {
   std::string name;
   at::ScalarType dtype;
@@ -26,15 +27,15 @@ struct SafetensorsHeader {
   uint64_t data_offset = 0;  ///< from the beginning of the file
 };
 
-/// Parses and validates the header of a safetensors file whose first bytes are `bytes` (at least the
-/// whole header) and whose full length is `file_size`. Throws Error naming `where` and the field that is
-/// wrong: header length, JSON, unknown dtype, negative or overflowing shape, offsets outside the file,
-/// overlap or holes, shape x dtype != span, duplicate names.
+/// Parses and validates the header of a safetensors file whose first bytes are `bytes` (at least
+/// the whole header) and whose full length is `file_size`. Throws Error naming `where` and the
+/// field that is wrong: header length, JSON, unknown dtype, negative or overflowing shape, offsets
+/// outside the file, overlap or holes, shape x dtype != span, duplicate names.
 SafetensorsHeader parse_safetensors_header(std::string_view bytes, uint64_t file_size,
                                            const std::string& where);
 
-/// A memory-mapped safetensors file; tensors are views into the map and keep it alive. Treat them as
-/// read-only: clone before changing.
+/// A memory-mapped safetensors file; tensors are views into the map and keep it alive. Treat them
+/// as read-only: clone before changing.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const fs::path& path);
