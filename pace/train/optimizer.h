@@ -2,7 +2,9 @@
 
 #include <torch/torch.h>
 
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace pace {
@@ -16,21 +18,29 @@ struct ParameterGroup {
   double weight_decay = 0.0;
 };
 
-/// AdamW (Loshchilov and Hutter 2019) on LibTorch's fused kernel, with gradient clipping. Its whole state can be
-/// stored and restored, so that a resumed run continues bit for bit.
+/// AdamW (Loshchilov and Hutter 2019) on LibTorch's fused kernel, with gradient clipping. Its whole
+/// state can be stored and restored, so that a resumed run continues bit for bit.
 class AdamW {
  public:
+  /// Throws Error for a negative or non-finite rate, decay or clip_norm, and for a parameter in two
+  /// groups.
   AdamW(std::vector<ParameterGroup> groups, double clip_norm, double beta1 = 0.9,
         double beta2 = 0.999, double epsilon = 1e-8);
 
   void zero_grad();
-  /// Clips the global norm of the gradients to clip_norm (0 = no clipping), steps with every group's rate times `scale`,
-  /// and returns the norm before clipping. Throws Error when it is not finite.
+  /// Clips the global norm of the gradients to clip_norm (0 = no clipping), steps with every
+  /// group's rate times `scale`, and returns the norm before clipping. Parameters without a
+  /// gradient stay as they are. Throws Error naming a parameter when the norm is not finite;
+  /// nothing has changed then.
   double step(double scale);
 
-  /// First and second moments and step count under "adam.<...>.<parameter name>".
+  /// First and second moments and step counts under "adam.mean.", "adam.square." and "adam.steps."
+  /// and the parameter's name; the tensors themselves, not copies.
   std::vector<std::pair<std::string, Tensor>> state() const;
+  /// Copies what `tensor` has under the names of state(). Throws Error when a shape differs.
   void load_state(const std::function<Tensor(const std::string&)>& tensor);
+
+  const std::vector<ParameterGroup>& groups() const { return groups_; }
 
  private:
   struct Slot {
@@ -43,7 +53,8 @@ class AdamW {
   double clip_norm_, beta1_, beta2_, epsilon_;
 };
 
-/// Share of the base learning rate at `step` of `total`: linear warm-up over `warmup` steps, then cosine to `floor`.
+/// Share of the base learning rate at `step` of `total`: linear warm-up over `warmup` steps, then
+/// cosine to `floor`.
 double cosine_schedule(int64_t step, int64_t total, int64_t warmup, double floor);
 
 }  // namespace pace

@@ -1,0 +1,313 @@
+#include "pace/train/trainer.h"
+
+#include <ATen/autocast_mode.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "pace/base/error.h"
+#include "pace/base/random.h"
+#include "pace/train/checkpoint.h"
+#include "pace/train/metrics.h"
+
+namespace pace {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Autocast to bfloat16 as long as it lives. Its end forgets the cast weights, which the next step
+/// changes.
+class Autocast {
+ public:
+  Autocast(bool on, at::DeviceType device)
+      : device_(device),
+        enabled_(at::autocast::is_autocast_enabled(device)),
+        dtype_(at::autocast::get_autocast_dtype(device)) {
+    if (!on) return;
+    at::autocast::set_autocast_dtype(device, at::kBFloat16);
+    at::autocast::set_autocast_enabled(device, true);
+  }
+  ~Autocast() {
+    at::autocast::set_autocast_enabled(device_, enabled_);
+    at::autocast::set_autocast_dtype(device_, dtype_);
+    at::autocast::clear_cache();
+  }
+  Autocast(const Autocast&) = delete;
+  Autocast& operator=(const Autocast&) = delete;
+
+ private:
+  at::DeviceType device_;
+  bool enabled_;
+  at::ScalarType dtype_;
+};
+
+/// Lets only the trained parameters require gradients as long as it lives: what is frozen costs no
+/// backward.
+class Trained {
+ public:
+  Trained(const NamedTensors& all, const std::vector<ParameterGroup>& groups) {
+    for (const auto& [name, parameter] : all) set(parameter, false);
+    for (const ParameterGroup& group : groups) {
+      for (const auto& [name, parameter] : group.parameters) set(parameter, true);
+    }
+  }
+  ~Trained() {
+    for (auto before = before_.rbegin(); before != before_.rend(); ++before) {
+      before->first.set_requires_grad(before->second);
+    }
+  }
+  Trained(const Trained&) = delete;
+  Trained& operator=(const Trained&) = delete;
+
+ private:
+  void set(const Tensor& parameter, bool requires_grad) {
+    before_.emplace_back(parameter, parameter.requires_grad());
+    parameter.set_requires_grad(requires_grad);
+  }
+
+  std::vector<std::pair<Tensor, bool>> before_;
+};
+
+at::Generator generator_for(const at::Device& device, uint64_t seed) {
+  if (device.is_cpu()) return at::make_generator<at::CPUGeneratorImpl>(seed);
+  at::Generator generator = at::globalContext()
+                                .getAcceleratorHooksInterface(device.type())
+                                .getNewGenerator(device.index());
+  generator.set_current_seed(seed);
+  return generator;
+}
+
+/// The loss and two more figures at most, for a progress bar.
+std::string note_of(const StepFigures& figures) {
+  std::string note;
+  if (const auto loss = figures.find("loss"); loss != figures.end()) {
+    note = fmt::format("loss {:.4f}", loss->second);
+  }
+  int more = 2;
+  for (const auto& [name, value] : figures) {
+    if (name == "loss" || name == "images_per_second" || more-- <= 0) continue;
+    note += fmt::format("{}{} {:.4g}", note.empty() ? "" : ", ", name, value);
+  }
+  return note;
+}
+
+int64_t total_steps(const PhaseOptions& options, int64_t batches) {
+  if (!std::isfinite(options.epochs) || options.epochs < 0) {
+    fail("phase '{}' is to run {} epochs; 0 or more are possible", options.name, options.epochs);
+  }
+  if (batches < 1) fail("phase '{}' has no batches to train on", options.name);
+  const int64_t total = std::llround(options.epochs * static_cast<double>(batches));
+  return options.epochs > 0 ? std::max<int64_t>(total, 1) : 0;
+}
+
+/// One phase as it runs.
+class Phase {
+ public:
+  Phase(const fs::path& checkpoint, const PhaseOptions& options, size_t index, Loader& loader,
+        const NamedTensors& parameters, std::vector<ParameterGroup> groups, MetricsFile metrics)
+      : path_(checkpoint),
+        options_(options),
+        index_(index),
+        loader_(loader),
+        parameters_(parameters),
+        trained_(parameters, groups),
+        optimizer_(std::move(groups), options.clip_norm),
+        metrics_(std::move(metrics)),
+        device_(parameters.at(0).second.device()) {
+    progress_.phase = options.name;
+    progress_.batches = loader.batches();
+    progress_.total = total_steps(options, progress_.batches);
+    progress_.seed = options.seed;
+    report_every_ = std::max<int64_t>(20, progress_.batches / 50);
+  }
+
+  void restore(const Checkpoint& checkpoint);
+  /// Returns whether it came to its end before `stop_after` (counted down; below 0 is never) was 0.
+  bool run(const Objective& objective, const EpochHook& hook, Reporter& reporter,
+           int64_t& stop_after);
+
+ private:
+  double rate_scale() const {
+    return cosine_schedule(progress_.step, progress_.total, options_.warmup_steps, options_.floor);
+  }
+  /// The next batch, starting an epoch where one begins.
+  Batch next_batch();
+  /// Trains on a batch: everything between the loader and the count of steps.
+  StepFigures step(const Batch& batch, const Objective& objective);
+  void check_finite(const StepFigures& figures) const;
+  /// Writes what is due after a step: means, and the hook's figures at the end of an epoch.
+  void report(double scale, const EpochHook& hook);
+  void write_line(const StepFigures& figures, double scale);
+  void save() {
+    save_checkpoint(path_, progress_, parameters_, optimizer_);
+    saved_ = Clock::now();
+  }
+
+  fs::path path_;
+  const PhaseOptions& options_;
+  size_t index_;
+  Loader& loader_;
+  const NamedTensors& parameters_;
+  Trained trained_;
+  AdamW optimizer_;
+  MetricsFile metrics_;
+  at::Device device_;
+  TrainProgress progress_;
+  int64_t report_every_ = 1;
+  bool loading_ = false;  ///< whether the loader stands at the next step's batch
+  Clock::time_point saved_ = Clock::now();
+};
+
+void Phase::restore(const Checkpoint& checkpoint) {
+  const TrainProgress& stored = checkpoint.progress();
+  if (stored.total != progress_.total || stored.batches != progress_.batches ||
+      stored.seed != progress_.seed) {
+    fail(
+        "{} is of a run with {} steps in phase '{}', {} batches per epoch and seed {}, but this "
+        "one has "
+        "{}, {} and {}; resume with the options and data it was begun with",
+        path_.string(), stored.total, stored.phase, stored.batches, stored.seed, progress_.total,
+        progress_.batches, progress_.seed);
+  }
+  checkpoint.restore(parameters_, optimizer_);
+  progress_ = stored;
+}
+
+bool Phase::run(const Objective& objective, const EpochHook& hook, Reporter& reporter,
+                int64_t& stop_after) {
+  reporter.start(options_.name, progress_.total, progress_.step);
+  while (progress_.step < progress_.total) {
+    if (stop_after == 0) {
+      save();
+      return false;
+    }
+    const auto start = Clock::now();
+    const double scale = rate_scale();
+    const Batch batch = next_batch();
+    // A batch all of whose pictures were broken counts as a step in which nothing is learnt.
+    if (const int64_t images = batch.labels.numel(); images > 0) {
+      const StepFigures figures = step(batch, objective);
+      const double seconds = seconds_since(start);
+      progress_.interval.add(figures, images, seconds);
+      progress_.seconds += seconds;
+    }
+    progress_.step += 1;
+    if (stop_after > 0) --stop_after;
+    reporter.advance(progress_.step, note_of(progress_.interval.means()));
+    report(scale, hook);
+    if (seconds_since(saved_) >= options_.checkpoint_seconds) save();
+  }
+  save();
+  reporter.finish();
+  return true;
+}
+
+Batch Phase::next_batch() {
+  const int64_t position = progress_.step % progress_.batches;
+  if (!loading_ || position == 0) loader_.start(progress_.step / progress_.batches, position);
+  loading_ = true;
+  if (auto batch = loader_.next()) return std::move(*batch);
+  fail("epoch {} ended after {} batches; {} were announced", progress_.step / progress_.batches,
+       position, progress_.batches);
+}
+
+StepFigures Phase::step(const Batch& batch, const Objective& objective) {
+  const auto step = static_cast<uint64_t>(progress_.step);
+  at::Generator generator =
+      generator_for(device_, random_for({options_.seed, uint64_t{index_}, step})());
+  optimizer_.zero_grad();
+  StepFigures figures;
+  {
+    const Autocast autocast(options_.bf16, device_.type());
+    figures = objective(batch, generator);
+  }
+  check_finite(figures);
+  try {
+    optimizer_.step(rate_scale());
+  } catch (const Error& error) {
+    fail("phase '{}', step {} of {}: {}; try a lower learning rate, more warm-up steps{}",
+         options_.name, progress_.step + 1, progress_.total, error.what(),
+         options_.bf16 ? ", or training without bf16" : "");
+  }
+  return figures;
+}
+
+void Phase::check_finite(const StepFigures& figures) const {
+  for (const auto& [name, value] : figures) {
+    if (std::isfinite(value)) continue;
+    fail("phase '{}', step {} of {}: {} is {}; try a lower learning rate, more warm-up steps{}",
+         options_.name, progress_.step + 1, progress_.total, name, value,
+         options_.bf16 ? ", or training without bf16" : "");
+  }
+}
+
+void Phase::report(double scale, const EpochHook& hook) {
+  const bool epoch_over =
+      progress_.step % progress_.batches == 0 || progress_.step == progress_.total;
+  if (progress_.step % report_every_ == 0 || epoch_over) {
+    if (!progress_.interval.empty()) write_line(progress_.interval.means(), scale);
+    progress_.interval = {};
+  }
+  if (epoch_over && hook) {
+    const at::NoGradGuard no_grad;
+    write_line(hook((progress_.step + progress_.batches - 1) / progress_.batches), scale);
+  }
+}
+
+void Phase::write_line(const StepFigures& figures, double scale) {
+  json line(figures);
+  line["phase"] = progress_.phase;
+  line["step"] = progress_.step;
+  line["epoch"] = static_cast<double>(progress_.step) / static_cast<double>(progress_.batches);
+  line["learning_rate"] = optimizer_.groups().at(0).learning_rate * scale;
+  line["seconds"] = progress_.seconds;
+  metrics_.write(line);
+}
+
+}  // namespace
+
+Trainer::Trainer(const fs::path& run_folder, std::vector<std::string> phases,
+                 NamedTensors parameters, Reporter& reporter)
+    : folder_(run_folder),
+      phases_(std::move(phases)),
+      parameters_(std::move(parameters)),
+      reporter_(reporter) {}
+
+size_t Trainer::index_of(const std::string& phase) const {
+  const auto found = std::find(phases_.begin(), phases_.end(), phase);
+  if (found == phases_.end()) {
+    fail("'{}' is no phase of the run in {}, whose phases are: {}", phase, folder_.string(),
+         fmt::join(phases_, ", "));
+  }
+  return static_cast<size_t>(found - phases_.begin());
+}
+
+void Trainer::run(const PhaseOptions& options, Loader& loader, std::vector<ParameterGroup> groups,
+                  const Objective& objective, const EpochHook& hook) {
+  if (stopped_) return;
+  if (groups.empty()) fail("phase '{}' has no parameters to train", options.name);
+  const size_t index = index_of(options.name);
+  const fs::path path = folder_ / kCheckpoint;
+  const auto checkpoint = Checkpoint::open(path);
+  const size_t reached = checkpoint ? index_of(checkpoint->progress().phase) : 0;
+  if (checkpoint && reached > index) return;
+
+  // What was reported after the checkpoint will happen again.
+  MetricsFile metrics(folder_ / kMetrics, [&](const json& line) {
+    if (!checkpoint || !line.contains("phase") || !line.contains("step")) return false;
+    const size_t phase = index_of(line["phase"].get<std::string>());
+    return phase < reached ||
+           (phase == reached && line["step"].get<int64_t>() <= checkpoint->progress().step);
+  });
+  Phase phase(path, options, index, loader, parameters_, std::move(groups), std::move(metrics));
+  if (checkpoint && reached == index) phase.restore(*checkpoint);
+  stopped_ = !phase.run(objective, hook, reporter_, stop_after_);
+}
+
+}  // namespace pace
