@@ -26,8 +26,8 @@ class Dataset {
 /// Opens `kind:path`:
 ///   images:DIR   a folder per class (sorted by name) of JPEG and PNG files, at any depth below it
 ///   idx:PREFIX   PREFIX-images-idx3-ubyte[.gz] and PREFIX-labels-idx1-ubyte[.gz]
-/// Throws UsageError for an unknown kind, Error for an empty or unreadable set, or one with fewer than
-/// two classes.
+/// Throws UsageError for an unknown kind, Error for an empty or unreadable set, or one with fewer
+/// than two classes.
 std::shared_ptr<const Dataset> open_dataset(const std::string& spec);
 
 /// A part of a dataset, by indices.
@@ -39,8 +39,8 @@ std::shared_ptr<const Dataset> subset(std::shared_ptr<const Dataset> dataset,
 std::pair<std::shared_ptr<const Dataset>, std::shared_ptr<const Dataset>> split(
     std::shared_ptr<const Dataset> dataset, int64_t held_out, uint64_t seed);
 
-/// Reads every picture; throws one Error that names and counts all that are broken. Slow: called after a
-/// first picture failed, so that the user hears of all at once.
+/// Reads every picture; throws one Error that names and counts all that are broken. Slow: called
+/// after a first picture failed, so that the user hears of all at once.
 [[noreturn]] void report_broken(const Dataset& dataset, int threads, Reporter& reporter);
 
 }  // namespace pace

@@ -1,31 +1,43 @@
 #pragma once
 
+#include <span>
+
 #include "pace/data/loader.h"
 #include "pace/models/factory.h"
 
 namespace pace {
 
+/// How many tokens of one adaptive part chose each k: tokens[k].
+struct SiteChoices {
+  std::string site;
+  std::vector<int64_t> tokens;
+};
+
 /// What a model did on a dataset at one setting.
 struct Result {
-  double budget = 1.0;         ///< asked for
-  double accuracy = 0.0;       ///< in [0, 1]
-  double macs = 0.0;           ///< mean per example, by the ledger
-  double macs_fraction = 1.0;  ///< of the dense model's
+  double budget = 1.0;            ///< asked for
+  double accuracy = 0.0;          ///< in [0, 1]
+  double macs = 0.0;              ///< mean per example, by the ledger
+  double macs_fraction = 1.0;     ///< of the dense model's
   double seconds_per_item = 0.0;  ///< median over batches
-  double time_fraction = 1.0;  ///< median over batches of time / dense time on the same batch, run in turn
+  double time_fraction =
+      1.0;  ///< median over batches of time / dense time on the same batch, in turn
   int64_t items = 0;
-  /// Per adaptive part, in order of execution: how many tokens chose each k.
-  std::vector<std::pair<std::string, std::vector<int64_t>>> choices;
+  std::vector<SiteChoices> choices;      ///< in order of execution; empty for a dense model
+  std::vector<float> example_fractions;  ///< share of the dense model's MACs each example used
 };
 
 struct Evaluation {
-  Result dense;                 ///< budget 1; accuracy is NaN when there was no dense model to measure
+  Result dense;  ///< budget 1; accuracy is NaN when there was no dense model to measure
   std::vector<Result> budgets;
-  int64_t broken = 0;           ///< pictures left out
+  int64_t broken = 0;  ///< pictures left out
 };
 
-/// Runs the dense model and the adaptive one at each budget over every batch of the loader, in turn, so that times are
-/// comparable. `dense` may be null: times are then taken on a model of the same shape. A dense `model` has budgets {1}.
+/// Runs the dense model and the adaptive one at each budget over every batch of the loader, in
+/// turn, so that times are comparable. `dense` may be null: an adaptive model's times are then
+/// compared with a model of the dense shape and random weights, and a dense model is measured
+/// against itself (its only budget is 1). Throws Error when a budget cannot be had or no picture
+/// could be read.
 Evaluation evaluate(const LoadedModel& model, const LoadedModel* dense, Loader& loader,
                     const std::vector<double>& budgets, Reporter& reporter);
 
@@ -37,5 +49,6 @@ struct Score {
   double accuracy = 0.0, macs_fraction = 1.0;
 };
 Score score(const LoadedModel& model, Loader& loader, double budget, double price);
+Score score(const LoadedModel& model, std::span<const Batch> batches, double budget, double price);
 
 }  // namespace pace

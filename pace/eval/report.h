@@ -15,23 +15,28 @@ struct HeatMap {
   std::string name;
   std::string predicted, actual;
   double macs_fraction = 1.0;
-  Image image;        ///< as the model saw it, uint8 [height, width, channels]
-  at::Tensor share;   ///< float [rows, columns] in [0, 1]: share of adaptive work each patch used
+  Image image;       ///< as the model saw it, uint8 [height, width, channels]
+  at::Tensor share;  ///< float [rows, columns] in [0, 1]: share of adaptive work each patch used
 };
 
 struct Report {
   std::string title;
   Evaluation evaluation;
   std::vector<Series> baselines;
+  double heat_map_budget = 1.0;  ///< at which the heat maps were made
   std::vector<HeatMap> heat_maps;
   json configuration;  ///< everything needed to repeat the run
 };
 
-/// Heat maps of `count` examples spread over the compute they used at `budget`.
-std::vector<HeatMap> heat_maps(const LoadedModel& model, const Dataset& dataset, double budget,
-                               int64_t count, uint64_t seed);
+/// Heat maps of `count` examples spread evenly from the cheapest to the dearest of a random sample
+/// of the dataset at `budget`. Pictures that cannot be read are passed over. Throws Error when the
+/// model is not a vision transformer with adaptive parts.
+std::vector<HeatMap> heat_maps(const LoadedModel& model, const ImageProcessor& processor,
+                               const Dataset& dataset, double budget, int64_t count, uint64_t seed);
 
-/// One self-contained HTML file (inline SVG, pictures embedded), written atomically.
+/// One self-contained HTML page: inline style and SVG, pictures embedded, no scripts.
+std::string render_report(const Report& report);
+/// Writes it atomically.
 void write_report(const fs::path& target, const Report& report);
 
 }  // namespace pace
