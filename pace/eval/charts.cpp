@@ -1,0 +1,287 @@
+#include "pace/eval/charts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "pace/eval/svg.h"
+
+namespace pace::charts {
+namespace {
+
+constexpr double kWidth = 560, kHeight = 380;
+
+using Points = std::vector<std::pair<double, double>>;
+
+svg::Frame frame(svg::Axis x, svg::Axis y) {
+  return {.left = 48,
+          .top = 32,
+          .width = kWidth - 48 - 24,
+          .height = kHeight - 32 - 50,
+          .x = std::move(x),
+          .y = std::move(y)};
+}
+
+std::vector<Result> by_cost(std::vector<Result> results) {
+  std::sort(results.begin(), results.end(),
+            [](const Result& a, const Result& b) { return a.macs_fraction < b.macs_fraction; });
+  return results;
+}
+
+std::string tip(std::string_view name, const Result& result) {
+  return fmt::format("{}: {:.2f}% accuracy at {:.1f}% of the MACs", name, 100 * result.accuracy,
+                     100 * result.macs_fraction);
+}
+
+/// A legend in HTML, so that it wraps as the page narrows. Entries are (CSS class, shape, name).
+struct Entry {
+  std::string css, name;
+  size_t shape = 0;
+  bool dashed = false;
+};
+
+std::string legend(const std::vector<Entry>& entries) {
+  std::string out = "<ul class=\"legend\">";
+  for (const Entry& entry : entries) {
+    std::string key = svg::line(1, 7, 29, 7, entry.dashed ? "curve dashed" : "curve");
+    if (!entry.dashed) key += svg::marker(entry.shape, 15, 7, "mark", entry.name);
+    out += fmt::format(
+        "<li><svg class=\"key {}\" viewBox=\"0 0 30 14\" aria-hidden=\"true\">{}</svg>{}</li>",
+        entry.css, key, svg::escape(entry.name));
+  }
+  return out + "</ul>\n";
+}
+
+/// A line through points with a marker on each.
+std::string series(const svg::Frame& box, const std::string& css, size_t shape,
+                   const std::vector<Result>& results, double Result::*value,
+                   std::string_view name) {
+  Points points;
+  std::string marks;
+  for (const Result& result : results) {
+    points.emplace_back(box.px(result.macs_fraction), box.py(result.*value));
+    marks +=
+        svg::marker(shape, points.back().first, points.back().second, "mark", tip(name, result));
+  }
+  return fmt::format("<g class=\"{}\">{}{}</g>", css, svg::polyline(points, "curve"), marks);
+}
+
+/// The range of accuracies shown: all of the adaptive model's and the dense one's; a baseline that
+/// collapses runs out of the picture instead of flattening what is to be seen.
+svg::Axis accuracy_axis(const Report& report) {
+  double low = 1.0, high = 0.0, low_baseline = 1.0;
+  const auto widen = [&](double value) {
+    if (std::isnan(value)) return;
+    low = std::min(low, value);
+    high = std::max(high, value);
+  };
+  for (const Result& result : report.evaluation.budgets) widen(result.accuracy);
+  widen(report.evaluation.dense.accuracy);
+  for (const Series& baseline : report.baselines) {
+    for (const Result& result : baseline.points) {
+      low_baseline = std::min(low_baseline, result.accuracy);
+      high = std::max(high, result.accuracy);
+    }
+  }
+  const double span = std::max(high - low, 0.02);
+  low = std::min(low, std::max(low_baseline, high - 3 * span));
+  return svg::fit_axis(std::max(0.0, low - 0.05 * span), std::min(1.0, high + 0.05 * span), 6);
+}
+
+svg::Axis macs_axis(const Report& report) {
+  double low = 1.0, high = 1.0;
+  const auto widen = [&](const std::vector<Result>& results) {
+    for (const Result& result : results) {
+      low = std::min(low, result.macs_fraction);
+      high = std::max(high, result.macs_fraction);
+    }
+  };
+  widen(report.evaluation.budgets);
+  for (const Series& baseline : report.baselines) widen(baseline.points);
+  svg::Axis axis = svg::fit_axis(low - 0.02, 1.0, 8);
+  axis.low = std::max(0.0, axis.low);
+  axis.high = std::max(high, 1.0) + 0.02;  // room for the marker at the right end
+  return axis;
+}
+
+std::string accuracy_labels(const svg::Frame& box, const std::vector<Result>& results) {
+  if (results.size() > 8) return {};
+  std::string out;
+  for (const Result& result : results) {
+    out += svg::text(box.px(result.macs_fraction), box.py(result.accuracy) + 20, "value middle",
+                     fmt::format("{:.1f}", 100 * result.accuracy));
+  }
+  return out;
+}
+
+/// "layer.3.mlp" -> {"mlp", "layer 3"}: parts of one kind stand together.
+std::pair<std::string, std::string> kind_and_place(const std::string& site) {
+  const size_t dot = site.rfind('.');
+  if (dot == std::string::npos) return {"", site};
+  std::string place = site.substr(0, dot);
+  std::replace(place.begin(), place.end(), '.', ' ');
+  return {site.substr(dot + 1), place};
+}
+
+/// No learner is grey, as it is nothing; more are brighter.
+std::string learner_colour(size_t k, size_t most) {
+  if (k == 0) return "var(--none)";
+  return svg::viridis_css(most == 1 ? 0.6 : 0.1 + 0.85 * static_cast<double>(k - 1) / (most - 1));
+}
+
+std::string learner_bar(const std::string& place, const SiteChoices& part) {
+  const double total = static_cast<double>(
+      std::max<int64_t>(1, std::accumulate(part.tokens.begin(), part.tokens.end(), int64_t{0})));
+  const size_t most = part.tokens.size() - 1;
+  double mean = 0.0;
+  std::string segments;
+  for (size_t k = 0; k <= most; ++k) {
+    const double share = static_cast<double>(part.tokens[k]) / total;
+    mean += share * static_cast<double>(k);
+    if (part.tokens[k] == 0) continue;
+    segments += fmt::format(
+        "<i style=\"width:{:.2f}%;background:{}\" title=\"{} of {} learners: {:.1f}% of tokens\">"
+        "</i>",
+        100 * share, learner_colour(k, most), k, most, 100 * share);
+  }
+  return fmt::format(
+      "<div class=\"row\"><span>{}</span><div class=\"stack\">{}</div><b>{:.1f}</b></div>",
+      svg::escape(place), segments, mean);
+}
+
+std::string learner_legend(size_t most) {
+  std::string out = "<ul class=\"legend\"><li>learners run:</li>";
+  for (size_t k = 0; k <= most; ++k) {
+    out += fmt::format("<li><i class=\"swatch\" style=\"background:{}\"></i>{}</li>",
+                       learner_colour(k, most), k);
+  }
+  return out + "</ul>\n";
+}
+
+/// Shares of examples by compute in equal bins over [0, high].
+std::vector<double> histogram(const std::vector<float>& values, double high, size_t bins) {
+  std::vector<double> shares(bins, 0.0);
+  for (const float value : values) {
+    const auto bin = static_cast<size_t>(std::max(0.0, value / high * static_cast<double>(bins)));
+    shares[std::min(bin, bins - 1)] += 1.0 / static_cast<double>(values.size());
+  }
+  return shares;
+}
+
+}  // namespace
+
+std::string accuracy_curve(const Report& report) {
+  const svg::Frame box = frame(macs_axis(report), accuracy_axis(report));
+  const Result& dense = report.evaluation.dense;
+  std::vector<Entry> entries{{"s0", "adaptive", 0}};
+  std::string content = svg::axes(box, "share of the dense model's MACs", "accuracy");
+  std::string curves;
+  if (!std::isnan(dense.accuracy)) {
+    const double y = box.py(dense.accuracy);
+    curves += fmt::format("<g class=\"dense\">{}{}</g>",
+                          svg::line(box.left, y, box.left + box.width, y, "curve dashed"),
+                          svg::marker(3, box.px(1.0), y, "mark", tip("dense", dense)));
+    entries.push_back({"dense", "dense", 3, true});
+  }
+  for (size_t i = 0; i < report.baselines.size(); ++i) {
+    const std::string css = fmt::format("s{}", 1 + i % 4);
+    const Series& baseline = report.baselines[i];
+    curves += series(box, css, 1 + i, by_cost(baseline.points), &Result::accuracy, baseline.name);
+    entries.push_back({css, baseline.name, 1 + i});
+  }
+  const std::vector<Result> adaptive = by_cost(report.evaluation.budgets);
+  curves += series(box, "s0 first", 0, adaptive, &Result::accuracy, "adaptive");
+  content += fmt::format(
+      "<clipPath id=\"plot\"><rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>"
+      "</clipPath><g clip-path=\"url(#plot)\">{}</g>",
+      box.left - 6, box.top - 6, box.width + 12, box.height + 6, curves);
+  content += accuracy_labels(box, adaptive);
+  return legend(entries) + svg::drawing(kWidth, kHeight, "Accuracy against compute", content);
+}
+
+std::string time_curve(const Evaluation& evaluation) {
+  double high = 1.0;
+  for (const Result& result : evaluation.budgets) high = std::max(high, result.time_fraction);
+  svg::Axis x = svg::fit_axis(0.0, 1.0, 5);
+  x.high = 1.04;
+  svg::Axis y = svg::fit_axis(0.0, 1.0, 5);
+  while (y.high < high) {
+    y.ticks.push_back(y.ticks.back() + 0.2);
+    y.high = y.ticks.back();
+  }
+  y.high = std::max(y.high, 1.04);
+  const svg::Frame box = frame(x, y);
+  std::string content = svg::axes(box, "share of the dense model's MACs",
+                                  "measured time, share of the dense model's");
+  content += svg::line(box.px(0), box.py(0), box.px(1), box.py(1), "curve dashed ideal");
+  content +=
+      series(box, "s0 first", 0, by_cost(evaluation.budgets), &Result::time_fraction, "adaptive");
+  content += fmt::format("<g class=\"dense\">{}</g>",
+                         svg::marker(3, box.px(1), box.py(1), "mark", "dense: 100% of the time"));
+  return legend({{"s0", "adaptive", 0}, {"ideal", "time in proportion to MACs", 0, true}}) +
+         svg::drawing(kWidth, kHeight, "Measured time against compute", content);
+}
+
+std::string example_compute(const Evaluation& evaluation) {
+  constexpr double kRow = 64, kLeft = 78;
+  constexpr size_t kBins = 100;
+  std::vector<Result> results = by_cost(evaluation.budgets);
+  double high = 1.0;
+  for (const Result& result : results) {
+    for (const float value : result.example_fractions) high = std::max<double>(high, value);
+  }
+  const double height = kRow * static_cast<double>(results.size()) + 62;
+  svg::Frame box{.left = kLeft,
+                 .top = 12,
+                 .width = 1080 - kLeft - 20,
+                 .height = height - 62,
+                 .x = svg::fit_axis(0.0, 1.0, 10),
+                 .y = {}};
+  box.x.high = high;
+  std::string content = svg::axes(box, "share of the dense model's MACs used by a picture", "");
+  const double bin_width = box.width / kBins;
+  for (size_t i = 0; i < results.size(); ++i) {
+    const double base = box.top + kRow * static_cast<double>(i + 1);
+    const std::vector<double> shares = histogram(results[i].example_fractions, high, kBins);
+    const double most = std::max(1e-9, *std::max_element(shares.begin(), shares.end()));
+    content += svg::line(box.left, base, box.left + box.width, base, "grid");
+    content += svg::text(0, base - 8, "name", fmt::format("budget {:g}%", 100 * results[i].budget));
+    for (size_t bin = 0; bin < kBins; ++bin) {
+      if (shares[bin] == 0.0) continue;
+      const double tall = std::max(1.0, (kRow - 12) * shares[bin] / most);
+      content += fmt::format(
+          "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" class=\"bin\">"
+          "<title>{:.1f}% of pictures</title></rect>",
+          box.left + bin_width * static_cast<double>(bin) + 0.5, base - tall, bin_width - 1, tall,
+          100 * shares[bin]);
+    }
+    const double mean = box.px(results[i].macs_fraction);
+    content += svg::line(mean, base - kRow + 10, mean, base, "mean");
+    content += svg::text(mean + 6, base - kRow + 20, "value",
+                         fmt::format("mean {:.1f}%", 100 * results[i].macs_fraction));
+  }
+  return svg::drawing(1080, height, "Compute per picture at each budget", content);
+}
+
+std::string learners_used(const Result& result) {
+  std::vector<std::pair<std::string, std::string>> groups;  // kind, rows; in order of appearance
+  size_t most = 0;
+  for (const SiteChoices& part : result.choices) {
+    const auto [kind, place] = kind_and_place(part.site);
+    auto group = std::find_if(groups.begin(), groups.end(),
+                              [&, &name = kind](const auto& entry) { return entry.first == name; });
+    if (group == groups.end()) group = groups.insert(groups.end(), {kind, ""});
+    group->second += learner_bar(place, part);
+    most = std::max(most, part.tokens.size() - 1);
+  }
+  std::string out = learner_legend(most) + "<div class=\"groups\">";
+  for (const auto& [kind, rows] : groups) {
+    out += fmt::format("<div class=\"group\"><h4>{}</h4>{}</div>\n", svg::escape(kind), rows);
+  }
+  return out + "</div>\n";
+}
+
+}  // namespace pace::charts

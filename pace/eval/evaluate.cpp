@@ -1,0 +1,239 @@
+#include "pace/eval/evaluate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+#include "pace/base/error.h"
+
+namespace pace {
+namespace {
+
+double median(std::vector<double> values) {
+  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
+  const size_t middle = values.size() / 2;
+  std::nth_element(values.begin(), values.begin() + middle, values.end());
+  const double upper = values[middle];
+  if (values.size() % 2) return upper;
+  return (upper + *std::max_element(values.begin(), values.begin() + middle)) / 2;
+}
+
+int64_t count_correct(const Tensor& logits, const Tensor& labels) {
+  return logits.argmax(-1).eq(labels).sum().item<int64_t>();
+}
+
+/// One model at one budget, and what was seen of it so far.
+class Track {
+ public:
+  Track(const LoadedModel& model, double budget) : model_(model) {
+    result_.budget = budget;
+    model_.pass_at(budget);  // an impossible budget is refused before anything runs
+  }
+
+  void warm_up(const Batch& batch) const {
+    Pass pass = model_.pass_at(result_.budget);
+    model_.model->forward(batch.pixels, pass);
+  }
+
+  void run(const Batch& batch) {
+    Pass pass = model_.pass_at(result_.budget);
+    const auto begin = std::chrono::steady_clock::now();
+    const Tensor logits = model_.model->forward(batch.pixels, pass);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
+    seconds_.push_back(elapsed.count());
+    correct_ += count_correct(logits, batch.labels);
+    result_.items += batch.labels.size(0);
+    add_macs(pass.ledger, model_.model->dense_macs(batch.pixels.sizes()));
+    for (size_t i = 0; i < pass.ledger.decisions().size(); ++i) {
+      add_choices(i, pass.ledger.decisions()[i]);
+    }
+  }
+
+  /// `full` are the numbers of the batches of full size, `sizes` the examples of every batch.
+  Result finish(const Track& dense, const std::vector<size_t>& full,
+                const std::vector<int64_t>& sizes) const {
+    Result result = result_;
+    result.accuracy = static_cast<double>(correct_) / static_cast<double>(result.items);
+    result.macs = macs_ / static_cast<double>(result.items);
+    result.macs_fraction = macs_ / dense_macs_;
+    std::vector<double> ratios, per_item;
+    for (const size_t batch : full) {
+      ratios.push_back(seconds_[batch] / dense.seconds_[batch]);
+      per_item.push_back(seconds_[batch] / static_cast<double>(sizes[batch]));
+    }
+    result.time_fraction = median(ratios);
+    result.seconds_per_item = median(per_item);
+    return result;
+  }
+
+ private:
+  void add_macs(const Ledger& ledger, double dense_macs) {
+    const Tensor macs = ledger.macs().contiguous();
+    const double* values = macs.const_data_ptr<double>();
+    for (int64_t i = 0; i < macs.numel(); ++i) {
+      macs_ += values[i];
+      dense_macs_ += dense_macs;
+      result_.example_fractions.push_back(static_cast<float>(values[i] / dense_macs));
+    }
+  }
+
+  void add_choices(size_t index, const Decision& decision) {
+    const int64_t widths = decision.cost.size(0);
+    if (index == result_.choices.size()) {
+      result_.choices.push_back({decision.site, std::vector<int64_t>(widths, 0)});
+    }
+    // Padding (-1) is counted in a first place that is then left out.
+    const Tensor counts = at::bincount(decision.choice.flatten() + 1, {}, widths + 1);
+    for (int64_t k = 0; k < widths; ++k) {
+      result_.choices[index].tokens[k] += counts[k + 1].item<int64_t>();
+    }
+  }
+
+  const LoadedModel& model_;
+  Result result_;
+  int64_t correct_ = 0;
+  double macs_ = 0.0, dense_macs_ = 0.0;
+  std::vector<double> seconds_;
+};
+
+/// Batches of the largest size there is: a shorter last one would take another time per item.
+std::vector<size_t> full_batches(const std::vector<int64_t>& sizes) {
+  const int64_t largest = *std::max_element(sizes.begin(), sizes.end());
+  std::vector<size_t> full;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] == largest) full.push_back(i);
+  }
+  return full;
+}
+
+/// Runs every track over every batch and returns the batch sizes.
+std::vector<int64_t> run_in_turn(std::vector<Track>& tracks, Loader& loader, Reporter& reporter) {
+  std::vector<int64_t> sizes;
+  loader.start(0);
+  reporter.start("evaluate", loader.batches());
+  for (size_t turn = 0; std::optional<Batch> batch = loader.next(); ++turn) {
+    const int64_t size = batch->labels.size(0);
+    if (size > 0) {
+      if (sizes.empty()) {
+        for (const Track& track : tracks) track.warm_up(*batch);
+      }
+      // Begin with another track each time, so that none always profits from what ran before it.
+      for (size_t i = 0; i < tracks.size(); ++i) tracks[(turn + i) % tracks.size()].run(*batch);
+      sizes.push_back(size);
+    }
+    reporter.advance(static_cast<int64_t>(turn) + 1);
+  }
+  reporter.finish();
+  if (sizes.empty()) fail("there is no readable picture to evaluate on");
+  return sizes;
+}
+
+json to_json(const Result& result) {
+  json object = {{"budget", result.budget},
+                 {"accuracy", std::isnan(result.accuracy) ? json() : json(result.accuracy)},
+                 {"macs", result.macs},
+                 {"macs_fraction", result.macs_fraction},
+                 {"time_fraction", result.time_fraction},
+                 {"seconds_per_item", result.seconds_per_item},
+                 {"items", result.items}};
+  if (!result.choices.empty()) {
+    json& choices = object["choices"] = json::array();
+    for (const SiteChoices& part : result.choices) {
+      choices.push_back({{"site", part.site}, {"tokens", part.tokens}});
+    }
+  }
+  return object;
+}
+
+/// Adds up accuracy and MACs over batches at one setting.
+class Scorer {
+ public:
+  Scorer(const LoadedModel& model, double budget, double price)
+      : model_(model), budget_(budget), price_(price) {}
+
+  void add(const Batch& batch) {
+    if (batch.labels.size(0) == 0) return;
+    Pass pass;
+    pass.budget = budget_;
+    pass.price = price_;
+    const Tensor logits = model_.model->forward(batch.pixels, pass);
+    correct_ += count_correct(logits, batch.labels);
+    items_ += batch.labels.size(0);
+    fraction_ +=
+        pass.ledger.macs().sum().item<double>() / model_.model->dense_macs(batch.pixels.sizes());
+  }
+
+  Score result() const {
+    if (items_ == 0) fail("there is no example to measure accuracy and compute on");
+    const double items = static_cast<double>(items_);
+    return {static_cast<double>(correct_) / items, fraction_ / items};
+  }
+
+ private:
+  const LoadedModel& model_;
+  double budget_, price_;
+  int64_t correct_ = 0, items_ = 0;
+  double fraction_ = 0.0;
+};
+
+}  // namespace
+
+Evaluation evaluate(const LoadedModel& model, const LoadedModel* dense, Loader& loader,
+                    const std::vector<double>& budgets, Reporter& reporter) {
+  const at::NoGradGuard no_grad;
+  const bool measures_itself = !dense && !model.acm;
+  const bool stand_in_needed = !dense && model.acm;
+  std::optional<LoadedModel> stand_in;
+  if (stand_in_needed) {
+    stand_in = build_dense(model.model->config(), "the adaptive model's config", nullptr, {});
+  }
+  const LoadedModel& reference = dense ? *dense : stand_in ? *stand_in : model;
+
+  std::vector<Track> tracks;
+  tracks.emplace_back(reference, 1.0);
+  for (const double budget : budgets) {
+    if (measures_itself) {
+      model.pass_at(budget);
+    } else {
+      tracks.emplace_back(model, budget);
+    }
+  }
+  const std::vector<int64_t> sizes = run_in_turn(tracks, loader, reporter);
+  const std::vector<size_t> full = full_batches(sizes);
+
+  Evaluation evaluation;
+  evaluation.broken = loader.broken();
+  evaluation.dense = tracks[0].finish(tracks[0], full, sizes);
+  if (stand_in) evaluation.dense.accuracy = std::numeric_limits<double>::quiet_NaN();
+  if (measures_itself) evaluation.budgets.assign(budgets.size(), evaluation.dense);
+  for (size_t i = 1; i < tracks.size(); ++i) {
+    evaluation.budgets.push_back(tracks[i].finish(tracks[0], full, sizes));
+  }
+  return evaluation;
+}
+
+json to_json(const Evaluation& evaluation) {
+  json budgets = json::array();
+  for (const Result& result : evaluation.budgets) budgets.push_back(to_json(result));
+  return {{"dense", to_json(evaluation.dense)},
+          {"budgets", std::move(budgets)},
+          {"broken", evaluation.broken}};
+}
+
+Score score(const LoadedModel& model, Loader& loader, double budget, double price) {
+  const at::NoGradGuard no_grad;
+  Scorer scorer(model, budget, price);
+  loader.start(0);
+  while (const std::optional<Batch> batch = loader.next()) scorer.add(*batch);
+  return scorer.result();
+}
+
+Score score(const LoadedModel& model, std::span<const Batch> batches, double budget, double price) {
+  const at::NoGradGuard no_grad;
+  Scorer scorer(model, budget, price);
+  for (const Batch& batch : batches) scorer.add(batch);
+  return scorer.result();
+}
+
+}  // namespace pace

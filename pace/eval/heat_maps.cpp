@@ -1,0 +1,101 @@
+#include <algorithm>
+#include <numeric>
+
+#include "pace/base/error.h"
+#include "pace/base/random.h"
+#include "pace/eval/report.h"
+
+namespace pace {
+namespace {
+
+constexpr int64_t kBatch = 32;
+constexpr int64_t kLeastSample = 128;
+
+/// Examples of the sample in random order.
+std::vector<int64_t> sample(const Dataset& dataset, int64_t size, uint64_t seed) {
+  std::vector<int64_t> indices(dataset.size());
+  std::iota(indices.begin(), indices.end(), 0);
+  std::mt19937_64 random = random_for({seed, 0x6d617073});
+  std::shuffle(indices.begin(), indices.end(), random);
+  indices.resize(std::min<int64_t>(size, dataset.size()));
+  return indices;
+}
+
+/// Share of the adaptive work at full width that each token used: float [batch, tokens].
+Tensor share_of_work(const Ledger& ledger) {
+  Tensor used;
+  double full = 0.0;
+  for (const Decision& decision : ledger.decisions()) {
+    const Tensor cost = decision.cost.index_select(0, decision.choice.clamp_min(0).flatten())
+                            .view(decision.choice.sizes());
+    used = used.defined() ? used + cost : cost;
+    full += decision.cost[-1].item<double>();
+  }
+  if (!used.defined()) fail("heat maps need a model with adaptive parts; this one has none");
+  return (used / full).to(at::kFloat);
+}
+
+/// Runs one batch of pictures and appends a map of each.
+void run_batch(const LoadedModel& model, const ImageProcessor& processor, double budget,
+               std::vector<HeatMap>& batch, std::vector<HeatMap>& maps) {
+  if (batch.empty()) return;
+  const int64_t patch = integer_field(model.model->config(), "patch_size", "the model's config");
+  const int64_t rows = processor.height() / patch, columns = processor.width() / patch;
+  std::vector<Tensor> pixels;
+  for (const HeatMap& map : batch) pixels.push_back(processor.normalize(map.image));
+  const Tensor inputs = at::stack(pixels);
+  Pass pass = model.pass_at(budget);
+  const Tensor predicted = model.model->forward(inputs, pass).argmax(-1);
+  const Tensor share = share_of_work(pass.ledger);
+  const Tensor fraction = pass.ledger.macs() / model.model->dense_macs(inputs.sizes());
+  const int64_t first = share.size(1) - rows * columns;  // after the class token, if there is one
+  if (first < 0) {
+    fail("heat maps need a token for each of {} x {} patches; the model has only {} tokens", rows,
+         columns, share.size(1));
+  }
+  const std::vector<std::string> labels = model.model->labels();
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const auto row = static_cast<int64_t>(i);
+    batch[i].predicted = labels.at(predicted[row].item<int64_t>());
+    batch[i].macs_fraction = fraction[row].item<double>();
+    batch[i].share = share[row].slice(0, first).reshape({rows, columns}).clone();
+    maps.push_back(std::move(batch[i]));
+  }
+  batch.clear();
+}
+
+}  // namespace
+
+std::vector<HeatMap> heat_maps(const LoadedModel& model, const ImageProcessor& processor,
+                               const Dataset& dataset, double budget, int64_t count,
+                               uint64_t seed) {
+  const at::NoGradGuard no_grad;
+  std::vector<HeatMap> batch, maps;
+  for (const int64_t index : sample(dataset, std::max(kLeastSample, 8 * count), seed)) {
+    HeatMap map;
+    try {
+      map.image = processor.fit(dataset.image(index));
+    } catch (const Error&) {
+      continue;  // the evaluation has named it
+    }
+    map.name = dataset.name(index);
+    map.actual = dataset.classes().at(dataset.label(index));
+    batch.push_back(std::move(map));
+    if (std::ssize(batch) == kBatch) run_batch(model, processor, budget, batch, maps);
+  }
+  run_batch(model, processor, budget, batch, maps);
+
+  std::stable_sort(maps.begin(), maps.end(), [](const HeatMap& a, const HeatMap& b) {
+    return a.macs_fraction < b.macs_fraction;
+  });
+  const int64_t available = std::ssize(maps);
+  if (available <= count) return maps;
+  std::vector<HeatMap> chosen;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t place = count == 1 ? available / 2 : i * (available - 1) / (count - 1);
+    chosen.push_back(std::move(maps[place]));
+  }
+  return chosen;
+}
+
+}  // namespace pace

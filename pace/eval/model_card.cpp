@@ -1,0 +1,104 @@
+#include "pace/eval/model_card.h"
+
+#include <fmt/format.h>
+
+#include <sstream>
+
+namespace pace {
+namespace {
+
+/// A YAML scalar; a JSON string is one whatever is in it.
+std::string quoted(const std::string& text) {
+  return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string front_matter(const ModelCard& card, const LoadedModel& model) {
+  std::string out = "---\nlibrary_name: pace\n";
+  if (!card.license.empty()) out += fmt::format("license: {}\n", quoted(card.license));
+  if (!card.base_model.empty()) out += fmt::format("base_model: {}\n", quoted(card.base_model));
+  out += "pipeline_tag: image-classification\n";
+  if (model.acm) out += "tags:\n- adaptive-computation\n";
+  if (!card.datasets.empty()) {
+    out += "datasets:\n";
+    for (const std::string& dataset : card.datasets) out += fmt::format("- {}\n", quoted(dataset));
+  }
+  return out + "metrics:\n- accuracy\n---\n";
+}
+
+std::string kinds(const AcmConfig& acm) {
+  std::string out;
+  for (const MapKind kind : acm.kinds)
+    out += (out.empty() ? "" : ", ") + std::string(to_string(kind));
+  return out;
+}
+
+std::string description(const ModelCard& card, const LoadedModel& model) {
+  const std::string origin =
+      card.base_model.empty() ? "" : fmt::format(" of `{}`", card.base_model);
+  const std::string shape =
+      fmt::format("{:.1f} M parameters, {} classes", model.model->parameters().count() / 1e6,
+                  model.model->labels().size());
+  if (!model.acm) {
+    return fmt::format("A dense image classifier{} ({}).\n",
+                       card.base_model.empty() ? "" : " made from `" + card.base_model + "`",
+                       shape);
+  }
+  return fmt::format(
+      "An adaptive form{} ({}): for every token a gate decides how many of the {} learners run in "
+      "each adaptive part (kinds: {}), so compute goes where the picture needs it "
+      "([arXiv 2312.10193](https://arxiv.org/abs/2312.10193)). One set of weights serves every "
+      "budget, the wanted mean share of the dense model's multiply-accumulates.\n",
+      origin, shape, model.acm->learners, kinds(*model.acm));
+}
+
+std::string usage(const LoadedModel& model) {
+  const char* budget = model.acm ? " --budget 0.5" : "";
+  return fmt::format("\n## Use\n\n    pace predict --model .{} picture.jpg\n", budget);
+}
+
+std::string results(const ModelCard& card, const Calibration& calibration) {
+  if (calibration.empty()) {
+    if (!card.accuracy) return {};
+    return fmt::format("\n## Results\n\nAccuracy on held-out data: {:.2f} %.\n",
+                       100 * *card.accuracy);
+  }
+  std::string out = fmt::format(
+      "\n## Results\n\nOn held-out data; the dense model reaches {:.2f} %.\n\n"
+      "| budget | MACs, % of dense | {}, % | points against dense |\n|---:|---:|---:|---:|\n",
+      100 * calibration.dense_metric, calibration.metric);
+  for (const CalibrationPoint& point : calibration.curve) {
+    out += fmt::format("| {:.3g} | {:.1f} | {:.2f} | {:+.2f} |\n", point.budget,
+                       100 * point.macs_fraction, 100 * point.metric,
+                       100 * (point.metric - calibration.dense_metric));
+  }
+  return out;
+}
+
+std::string trimmed(const std::string& text) {
+  constexpr const char* kBlank = " \t\r\"'";
+  const size_t first = text.find_first_not_of(kBlank);
+  if (first == std::string::npos) return {};
+  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
+}
+
+}  // namespace
+
+std::string render_model_card(const ModelCard& card, const LoadedModel& model) {
+  return fmt::format("{}\n# {}\n\n{}{}{}", front_matter(card, model), card.name,
+                     description(card, model), results(card, model.calibration), usage(model));
+}
+
+std::string license_of(const fs::path& model_folder) {
+  const fs::path card = model_folder / "README.md";
+  if (!fs::exists(card)) return {};
+  std::istringstream lines(read_text(card));
+  std::string line;
+  if (!std::getline(lines, line) || trimmed(line) != "---") return {};
+  constexpr std::string_view kKey = "license:";
+  while (std::getline(lines, line) && trimmed(line) != "---") {
+    if (line.starts_with(kKey)) return trimmed(line.substr(kKey.size()));
+  }
+  return {};
+}
+
+}  // namespace pace

@@ -1,0 +1,232 @@
+#include "pace/eval/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "pace/eval/charts.h"
+#include "pace/eval/page.h"
+#include "pace/eval/svg.h"
+
+namespace pace {
+namespace {
+
+std::string percent(double fraction, int digits = 1) {
+  return std::isnan(fraction) ? "–" : fmt::format("{:.{}f}%", 100 * fraction, digits);
+}
+
+/// Percentage points with their sign.
+std::string points(double difference) {
+  if (std::isnan(difference)) return "–";
+  const double rounded = std::round(1e4 * difference) / 100;
+  if (rounded == 0) return "0.00";
+  return fmt::format("{}{:.2f}", rounded < 0 ? "−" : "+", std::abs(rounded));
+}
+
+std::string macs(double count) {
+  const auto [unit, name] = count >= 1e9   ? std::pair{1e9, " G"}
+                            : count >= 1e6 ? std::pair{1e6, " M"}
+                                           : std::pair{1e3, " k"};
+  return fmt::format("{:.{}f}{}", count / unit, count / unit < 10 ? 2 : 1, name);
+}
+
+std::string milliseconds(double seconds) {
+  if (std::isnan(seconds)) return "–";
+  const double value = 1e3 * seconds;
+  return fmt::format("{:.{}f}", value, value < 1 ? 3 : value < 10 ? 2 : 1);
+}
+
+std::string budget_name(const Result& result) { return fmt::format("{:g}", result.budget); }
+
+/// The cheapest result that costs no more than half a point of accuracy, or null.
+const Result* cheapest_good(const Evaluation& evaluation) {
+  const Result* best = nullptr;
+  for (const Result& result : evaluation.budgets) {
+    const bool good = result.accuracy >= evaluation.dense.accuracy - 0.005;
+    if (good && (!best || result.macs_fraction < best->macs_fraction)) best = &result;
+  }
+  return best;
+}
+
+std::string figure(std::string_view value, std::string_view meaning) {
+  return fmt::format("<div class=\"figure\"><b>{}</b><span>{}</span></div>\n", svg::escape(value),
+                     svg::escape(meaning));
+}
+
+/// The few numbers worth seeing first.
+std::string figures(const Evaluation& evaluation) {
+  const Result& dense = evaluation.dense;
+  std::string out = "<div class=\"figures\">\n";
+  if (!std::isnan(dense.accuracy)) {
+    out += figure(percent(dense.accuracy, 2), "accuracy of the dense model");
+  }
+  if (const Result* best = cheapest_good(evaluation)) {
+    out += figure(percent(best->macs_fraction), "of the MACs keep it within half a point");
+    out += figure(percent(best->time_fraction), "of the dense model's time there, measured");
+  }
+  out += figure(macs(dense.macs), "MACs per picture, dense");
+  out += figure(milliseconds(dense.seconds_per_item) + " ms", "per picture, dense");
+  return out + "</div>\n";
+}
+
+std::string meter(double fraction) {
+  return fmt::format("<span class=\"meter\"><i style=\"width:{:.1f}%\"></i></span>",
+                     100 * std::clamp(std::isnan(fraction) ? 0.0 : fraction, 0.0, 1.0));
+}
+
+std::string table_row(const std::string& name, const Result& result, const Result& dense,
+                      bool reference) {
+  return fmt::format(
+      "<tr{}><td>{}</td><td>{}</td><td>{}{}</td><td>{}</td><td>{}</td><td>{}{}</td><td>{}</td>"
+      "</tr>\n",
+      reference ? " class=\"reference\"" : "", svg::escape(name), macs(result.macs),
+      percent(result.macs_fraction), meter(result.macs_fraction), percent(result.accuracy, 2),
+      reference ? "–" : points(result.accuracy - dense.accuracy), percent(result.time_fraction),
+      meter(result.time_fraction), milliseconds(result.seconds_per_item));
+}
+
+std::string table(const Evaluation& evaluation) {
+  std::string rows = table_row("dense", evaluation.dense, evaluation.dense, true);
+  for (const Result& result : evaluation.budgets) {
+    rows += table_row("budget " + budget_name(result), result, evaluation.dense, false);
+  }
+  return fmt::format(
+      "<div class=\"scroll\"><table>\n<thead><tr><th>setting</th><th>MACs</th>"
+      "<th>share of dense</th><th>accuracy</th><th>points against dense</th>"
+      "<th>time, share of dense</th><th>ms per picture</th></tr></thead>\n<tbody>\n{}</tbody>"
+      "</table></div>\n",
+      rows);
+}
+
+std::string baseline_tables(const Report& report) {
+  if (report.baselines.empty()) return {};
+  std::string rows;
+  for (const Series& baseline : report.baselines) {
+    for (const Result& result : baseline.points) {
+      rows += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                          svg::escape(baseline.name), percent(result.macs_fraction),
+                          percent(result.accuracy, 2),
+                          points(result.accuracy - report.evaluation.dense.accuracy));
+    }
+  }
+  return fmt::format(
+      "<details><summary>The baselines in figures</summary><div class=\"scroll\"><table><thead>"
+      "<tr><th>model</th><th>MACs, share of dense</th><th>accuracy</th>"
+      "<th>points against dense</th></tr></thead><tbody>\n{}</tbody></table></div></details>\n",
+      rows);
+}
+
+std::string learners_section(const Evaluation& evaluation) {
+  std::vector<page::Tab> tabs;
+  for (const Result& result : evaluation.budgets) {
+    if (result.choices.empty()) continue;
+    tabs.push_back({"budget " + budget_name(result), charts::learners_used(result)});
+  }
+  if (tabs.empty()) return {};
+  return page::section("Learners used per layer",
+                       "How many learners the tokens ran in every adaptive part; the figure on the "
+                       "right is the mean.",
+                       page::tabs(tabs, std::min(tabs.size(), page::kMostTabs) / 2));
+}
+
+/// A map as a picture of one pixel per patch.
+Image coloured(const at::Tensor& share, double low, double high) {
+  const at::Tensor values = share.to(at::kDouble).contiguous();
+  const Image image = at::empty({share.size(0), share.size(1), 3}, at::kByte);
+  const double* value = values.const_data_ptr<double>();
+  auto* pixel = image.mutable_data_ptr<uint8_t>();
+  for (int64_t i = 0; i < values.numel(); ++i) {
+    for (const uint8_t channel : svg::viridis((value[i] - low) / (high - low))) *pixel++ = channel;
+  }
+  return image;
+}
+
+std::string map_figure(const HeatMap& map, double low, double high) {
+  const std::string label =
+      map.predicted == map.actual
+          ? svg::escape(map.predicted)
+          : fmt::format("{} ✗ really {}", svg::escape(map.predicted), svg::escape(map.actual));
+  return fmt::format(
+      "<figure><div class=\"sides\"><img src=\"{}\" alt=\"{}\"><img src=\"{}\" "
+      "alt=\"compute per patch\"></div><figcaption><span class=\"share\">{}</span><b>{}</b><br>{}"
+      "</figcaption></figure>\n",
+      page::png_address(encode_png(map.image)), svg::escape(map.name),
+      page::png_address(encode_png(coloured(map.share, low, high))), percent(map.macs_fraction),
+      label, svg::escape(map.name));
+}
+
+/// Maps share one colour scale, from the least to the most work any of their patches used.
+std::string maps_section(const Report& report) {
+  if (report.heat_maps.empty()) return {};
+  double low = 1.0, high = 0.0;
+  for (const HeatMap& map : report.heat_maps) {
+    low = std::min(low, map.share.min().item<double>());
+    high = std::max(high, map.share.max().item<double>());
+  }
+  high = std::max(high, low + 0.01);
+  std::string stops;
+  for (int i = 0; i <= 8; ++i) stops += (i ? "," : "") + svg::viridis_css(i / 8.0);
+  std::string out = fmt::format(
+      "<div class=\"scale\"><span>{}</span><i style=\"background:linear-gradient(to "
+      "right,{})\"></i><span>{} of the adaptive work</span></div>\n<div class=\"maps\">\n",
+      percent(low, 0), stops, percent(high, 0));
+  for (const HeatMap& map : report.heat_maps) out += map_figure(map, low, high);
+  return page::section(
+      "Where in the picture",
+      fmt::format("Work done for each patch at budget {:g}: pictures from the cheapest to the "
+                  "dearest, each beside its map. The figure is the picture's share of the dense "
+                  "model's MACs.",
+                  report.heat_map_budget),
+      out + "</div>\n");
+}
+
+std::string header(const Report& report) {
+  const Evaluation& evaluation = report.evaluation;
+  std::string broken;
+  if (evaluation.broken > 0) broken = fmt::format(" {} broken were left out.", evaluation.broken);
+  return fmt::format(
+      "<header>\n<h1>{}</h1>\n<p>Measured on {} pictures.{} Compute is counted in "
+      "multiply-accumulates (1 MAC = 2 FLOPs); times are taken in turn on the same batches.</p>\n"
+      "</header>\n",
+      svg::escape(report.title), evaluation.dense.items, broken);
+}
+
+bool has_examples(const Evaluation& evaluation) {
+  return std::any_of(evaluation.budgets.begin(), evaluation.budgets.end(),
+                     [](const Result& result) { return !result.example_fractions.empty(); });
+}
+
+}  // namespace
+
+std::string render_report(const Report& report) {
+  const Evaluation& evaluation = report.evaluation;
+  std::string body = header(report) + figures(evaluation);
+  body += page::section("Every budget", "", table(evaluation));
+  body += "<div class=\"pair\">\n";
+  body += page::section("Accuracy against compute", "Higher and further left is better.",
+                        charts::accuracy_curve(report) + baseline_tables(report));
+  body += page::section("Time against compute", "On the diagonal every operation saved saves time.",
+                        charts::time_curve(evaluation));
+  body += "</div>\n";
+  if (has_examples(evaluation)) {
+    body +=
+        page::section("Compute per picture", "A budget is a mean: each picture gets what it needs.",
+                      charts::example_compute(evaluation));
+  }
+  body += learners_section(evaluation);
+  body += maps_section(report);
+  body += page::section(
+      "Configuration", "",
+      fmt::format(
+          "<details><summary>Everything needed to repeat this run</summary><pre>{}</pre>"
+          "</details>\n",
+          svg::escape(report.configuration.dump(2, ' ', false, json::error_handler_t::replace))));
+  return page::document(report.title, body);
+}
+
+void write_report(const fs::path& target, const Report& report) {
+  write_text(target, render_report(report));
+}
+
+}  // namespace pace
