@@ -111,7 +111,7 @@ std::string accuracy_labels(const svg::Frame& box, const std::vector<Result>& re
   if (results.size() > 8) return {};
   std::string out;
   for (const Result& result : results) {
-    out += svg::text(box.px(result.macs_fraction), box.py(result.accuracy) + 20, "value middle",
+    out += svg::text(box.px(result.macs_fraction), box.py(result.accuracy) + 19, "value middle",
                      fmt::format("{:.1f}", 100 * result.accuracy));
   }
   return out;
@@ -226,7 +226,7 @@ std::string time_curve(const Evaluation& evaluation) {
 }
 
 std::string example_compute(const Evaluation& evaluation) {
-  constexpr double kRow = 64, kLeft = 78;
+  constexpr double kRow = 68, kLeft = 78;
   constexpr size_t kBins = 100;
   std::vector<Result> results = by_cost(evaluation.budgets);
   double high = 1.0;
@@ -251,7 +251,7 @@ std::string example_compute(const Evaluation& evaluation) {
     content += svg::text(0, base - 8, "name", fmt::format("budget {:g}%", 100 * results[i].budget));
     for (size_t bin = 0; bin < kBins; ++bin) {
       if (shares[bin] == 0.0) continue;
-      const double tall = std::max(1.0, (kRow - 12) * shares[bin] / most);
+      const double tall = std::max(1.0, (kRow - 22) * shares[bin] / most);
       content += fmt::format(
           "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" class=\"bin\">"
           "<title>{:.1f}% of pictures</title></rect>",
@@ -259,9 +259,11 @@ std::string example_compute(const Evaluation& evaluation) {
           100 * shares[bin]);
     }
     const double mean = box.px(results[i].macs_fraction);
-    content += svg::line(mean, base - kRow + 10, mean, base, "mean");
-    content += svg::text(mean + 6, base - kRow + 20, "value",
-                         fmt::format("mean {:.1f}%", 100 * results[i].macs_fraction));
+    content += svg::line(mean, base - kRow + 4, mean, base, "mean");
+    const bool at_right = results[i].macs_fraction > 0.85 * high;  // where the text would stick out
+    content +=
+        svg::text(mean + (at_right ? -6 : 6), base - kRow + 14, at_right ? "value end" : "value",
+                  fmt::format("mean {:.1f}%", 100 * results[i].macs_fraction));
   }
   return svg::drawing(1080, height, "Compute per picture at each budget", content);
 }

@@ -26,13 +26,13 @@ body{margin:0;background:var(--page);color:var(--ink);
 font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","Liberation Sans",sans-serif;
 font-variant-numeric:tabular-nums;-webkit-text-size-adjust:100%}
 main{max-width:1180px;margin:0 auto;padding:48px 24px 64px}
-header p{color:var(--soft);margin:4px 0 0;max-width:75ch}
+header p{color:var(--soft);margin:4px 0 0;max-width:95ch}
 h1{font-size:clamp(26px,4vw,36px);line-height:1.15;letter-spacing:-.02em;margin:0;font-weight:680}
 h2{font-size:19px;letter-spacing:-.01em;margin:0;font-weight:650}
 h4{font-size:13px;margin:0 0 8px;font-weight:650;text-transform:lowercase}
 section{background:var(--card);border-radius:14px;box-shadow:var(--shadow);padding:24px 26px;
 margin-top:20px;min-width:0}
-section>p{color:var(--soft);margin:4px 0 16px;max-width:80ch;font-size:14.5px}
+section>p{color:var(--soft);margin:4px 0 16px;max-width:95ch;font-size:14.5px}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr));gap:0 20px}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:14px;margin-top:28px}
 .figure{background:var(--card);border-radius:14px;box-shadow:var(--shadow);padding:16px 20px}
@@ -103,6 +103,7 @@ line-height:1;margin-bottom:5px;color:var(--soft)}
 border-radius:6px}
 .maps figcaption{font-size:13px;line-height:1.4;margin-top:7px;color:var(--soft);overflow-wrap:anywhere}
 .maps figcaption b{color:var(--ink);font-weight:600}
+.maps em{font-style:normal;color:var(--s1)}
 .maps .share{float:right;color:var(--ink);font-weight:600;margin-left:8px}
 .scale{display:flex;align-items:center;gap:10px;font-size:13.5px;color:var(--soft);margin-bottom:18px}
 .scale i{width:180px;height:10px;border-radius:5px}

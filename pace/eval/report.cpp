@@ -37,6 +37,13 @@ std::string milliseconds(double seconds) {
   return fmt::format("{:.{}f}", value, value < 1 ? 3 : value < 10 ? 2 : 1);
 }
 
+/// 10000 -> "10,000".
+std::string grouped(int64_t count) {
+  std::string digits = std::to_string(count);
+  for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, 1, ',');
+  return digits;
+}
+
 std::string budget_name(const Result& result) { return fmt::format("{:g}", result.budget); }
 
 /// The cheapest result that costs no more than half a point of accuracy, or null.
@@ -143,10 +150,10 @@ Image coloured(const at::Tensor& share, double low, double high) {
 }
 
 std::string map_figure(const HeatMap& map, double low, double high) {
-  const std::string label =
-      map.predicted == map.actual
-          ? svg::escape(map.predicted)
-          : fmt::format("{} ✗ really {}", svg::escape(map.predicted), svg::escape(map.actual));
+  const std::string label = map.predicted == map.actual
+                                ? svg::escape(map.predicted)
+                                : fmt::format("<em>{}</em>, really {}", svg::escape(map.predicted),
+                                              svg::escape(map.actual));
   return fmt::format(
       "<figure><div class=\"sides\"><img src=\"{}\" alt=\"{}\"><img src=\"{}\" "
       "alt=\"compute per patch\"></div><figcaption><span class=\"share\">{}</span><b>{}</b><br>{}"
@@ -166,10 +173,10 @@ std::string maps_section(const Report& report) {
   }
   high = std::max(high, low + 0.01);
   std::string stops;
-  for (int i = 0; i <= 8; ++i) stops += (i ? "," : "") + svg::viridis_css(i / 8.0);
+  for (int i = 0; i <= 8; ++i) stops += fmt::format(",{}", svg::viridis_css(i / 8.0));
   std::string out = fmt::format(
       "<div class=\"scale\"><span>{}</span><i style=\"background:linear-gradient(to "
-      "right,{})\"></i><span>{} of the adaptive work</span></div>\n<div class=\"maps\">\n",
+      "right{})\"></i><span>{} of the adaptive work</span></div>\n<div class=\"maps\">\n",
       percent(low, 0), stops, percent(high, 0));
   for (const HeatMap& map : report.heat_maps) out += map_figure(map, low, high);
   return page::section(
@@ -189,7 +196,7 @@ std::string header(const Report& report) {
       "<header>\n<h1>{}</h1>\n<p>Measured on {} pictures.{} Compute is counted in "
       "multiply-accumulates (1 MAC = 2 FLOPs); times are taken in turn on the same batches.</p>\n"
       "</header>\n",
-      svg::escape(report.title), evaluation.dense.items, broken);
+      svg::escape(report.title), grouped(evaluation.dense.items), broken);
 }
 
 bool has_examples(const Evaluation& evaluation) {
