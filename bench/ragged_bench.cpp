@@ -4,8 +4,8 @@
 // that share of the dense row's. GFLOP/s counts one multiply-accumulate as two.
 #include "pace/kernels/ragged.h"
 
+#include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
-#include <torch/torch.h>
 
 namespace {
 
