@@ -1,5 +1,7 @@
 #include "pace/adaptive/parameters.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <ATen/CPUGeneratorImpl.h>
 #include <fmt/ranges.h>
 

@@ -12,15 +12,15 @@ enum class Form {
   kExecuted,  ///< computes only what was chosen: inference
 };
 
-/// Everything that belongs to one forward pass and to no module: how to run, what budget was asked for,
-/// the randomness, which tokens are real, and the account of what happened.
+/// Everything that belongs to one forward pass and to no module: how to run, what budget was asked
+/// for, the randomness, which tokens are real, and the account of what happened.
 struct Pass {
   Form form = Form::kExecuted;
   /// Wanted mean share of the dense model's MACs, in (0, 1]. Gates are told it.
   double budget = 1.0;
-  /// What a choice is charged per share of its part's full width, in logits: choices are argmax_k(logit_k -
-  /// price * cost_k / cost_N). Calibration finds the price that meets a budget exactly; 0 leaves the
-  /// gates' own choice.
+  /// What a choice is charged per share of its part's full width, in logits: choices are
+  /// argmax_k(logit_k - price * cost_k / cost_N). Calibration finds the price that meets a budget
+  /// exactly; 0 leaves the gates' own choice.
   double price = 0.0;
   /// Relaxed form: draw choices with Gumbel noise (training) instead of taking the best one.
   bool sample = false;

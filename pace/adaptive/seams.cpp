@@ -1,5 +1,7 @@
 #include "pace/adaptive/seams.h"
 
+#include <fmt/ranges.h>
+
 #include "pace/base/error.h"
 
 namespace pace {
@@ -70,6 +72,16 @@ const char* to_string(MapKind kind) {
       return "output";
   }
   fail("there is no kind of map with number {}", static_cast<int>(kind));
+}
+
+MapKind map_kind(const std::string& name, const std::string& where) {
+  std::vector<std::string> known;
+  for (const MapKind kind :
+       {MapKind::kMlp, MapKind::kQuery, MapKind::kKey, MapKind::kValue, MapKind::kOutput}) {
+    if (name == to_string(kind)) return kind;
+    known.emplace_back(to_string(kind));
+  }
+  fail("{}: there is no kind of map '{}'; there are {}", where, name, fmt::join(known, ", "));
 }
 
 std::unique_ptr<TokenMap> dense_map(const MapSpec& spec, Parameters& parameters) {

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "pace/base/error.h"
-#include "pace/io/model_folder.h"
+#include "pace/io/json.h"
 
 namespace pace {
 namespace {

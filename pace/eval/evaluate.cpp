@@ -1,5 +1,7 @@
 #include "pace/eval/evaluate.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>

@@ -146,7 +146,14 @@ Image with_channels(const Image& image, int64_t channels) {
   check_image(image);
   if (channels != 1 && channels != 3) fail("an image can have 1 or 3 channels, not {}", channels);
   if (image.size(2) == channels) return image;
-  if (channels == 3) return image.expand({-1, -1, 3}).contiguous();
+  if (channels == 3) {
+    const at::Tensor grey = image.contiguous();
+    Image rgb = new_image(grey.size(0), grey.size(1), 3);
+    const uint8_t* in = grey.const_data_ptr<uint8_t>();
+    for (int64_t i = 0; i < grey.numel(); ++i)
+      std::fill_n(rgb.data_ptr<uint8_t>() + 3 * i, 3, in[i]);
+    return rgb;
+  }
   // PIL's luma: ITU-R 601 weights in 16-bit fixed point, rounded.
   constexpr int kRed = 19595, kGreen = 38470, kBlue = 7471, kHalf = 0x8000, kShift = 16;
   const at::Tensor rgb = image.contiguous();

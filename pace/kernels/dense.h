@@ -15,14 +15,14 @@ Tensor activate(const Tensor& x, Activation activation);
 /// x [..., in] * weight [out, in]^T + bias [out] (bias may be undefined) -> [..., out].
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, MacCounter& counter);
 
-/// Softmax attention over heads. query, key, value [batch, heads, tokens, head_dim] -> the same shape;
-/// scores are divided by sqrt(head_dim). `valid` [batch, tokens] bool leaves out padding keys; undefined
-/// when every token is valid.
+/// Softmax attention over heads. query, key, value [batch, heads, tokens, head_dim] -> the same
+/// shape; scores are divided by sqrt(head_dim). `valid` [batch, tokens] bool leaves out padding
+/// keys; undefined when every token is valid.
 Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& valid,
                  MacCounter& counter);
 
-/// Non-overlapping patches: pixels [batch, channels, height, width], weight [dim, channels, patch, patch],
-/// bias [dim] -> [batch, (height/patch)*(width/patch), dim], rows of patches first.
+/// Non-overlapping patches: pixels [batch, channels, height, width], weight [dim, channels, patch,
+/// patch], bias [dim] -> [batch, (height/patch)*(width/patch), dim], rows of patches first.
 Tensor patch_embedding(const Tensor& pixels, const Tensor& weight, const Tensor& bias,
                        MacCounter& counter);
 

@@ -103,8 +103,7 @@ LoadedModel assemble(json config, const std::string& where, std::unique_ptr<Para
   }
   LoadedModel loaded;
   const MapBuilder build_map = acm ? acm_builder(*acm, &loaded.modules) : MapBuilder(dense_map);
-  loaded.model =
-      make_vit(config, where, std::move(parameters), build_map, std::make_unique<RunAll>());
+  loaded.model = build_model(config, where, std::move(parameters), build_map);
   loaded.acm = std::move(acm);
   return loaded;
 }
@@ -265,6 +264,22 @@ LoadedModel build_adaptive(const json& dense_config, const AcmConfig& acm, Weigh
   const std::string where = "the dense model's config";
   family_of(dense_config, where);
   return assemble(dense_config, where, std::make_unique<Parameters>(std::move(source)), acm);
+}
+
+std::unique_ptr<Model> build_model(const json& config, const std::string& where,
+                                   std::unique_ptr<Parameters> parameters,
+                                   const MapBuilder& build_map) {
+  family_of(config, where);
+  return make_vit(config, where, std::move(parameters), build_map, std::make_unique<RunAll>());
+}
+
+WeightSource weights_of(const Model& model) {
+  return [&model](const std::string& name) -> std::optional<Tensor> {
+    for (const auto& [known, tensor] : model.parameters().all()) {
+      if (known == name) return tensor.detach();
+    }
+    return std::nullopt;
+  };
 }
 
 json full_config(const LoadedModel& loaded) {

@@ -43,6 +43,15 @@ LoadedModel build_dense(const json& config, const std::string& where, const Weig
 /// The dense model's weights with its covered maps replaced by modules whose tensors `source` has.
 LoadedModel build_adaptive(const json& dense_config, const AcmConfig& acm, WeightSource source);
 
+/// A model of the config's family over `parameters`, its maps made by `build_map`; every block
+/// runs.
+std::unique_ptr<Model> build_model(const json& config, const std::string& where,
+                                   std::unique_ptr<Parameters> parameters,
+                                   const MapBuilder& build_map);
+
+/// A source that has what another model's parameters hold (it must not outlive that model).
+WeightSource weights_of(const Model& model);
+
 /// config.json of a model, with "pace" if it is adaptive.
 json full_config(const LoadedModel& loaded);
 

@@ -1,5 +1,7 @@
 #include "pace/train/acm_init.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include "pace/base/error.h"
 
 namespace pace {

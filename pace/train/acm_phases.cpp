@@ -1,5 +1,7 @@
 #include "pace/train/acm_phases.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <ATen/autocast_mode.h>
 
 #include <algorithm>

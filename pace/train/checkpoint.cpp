@@ -1,5 +1,7 @@
 #include "pace/train/checkpoint.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <fmt/ranges.h>
 
 #include "pace/base/error.h"
@@ -24,6 +26,7 @@ TrainProgress from_json(const json& object) {
   object.at("step").get_to(progress.step);
   object.at("total").get_to(progress.total);
   object.at("batches").get_to(progress.batches);
+  object.at("broken").get_to(progress.broken);
   object.at("seed").get_to(progress.seed);
   object.at("seconds").get_to(progress.seconds);
   progress.interval = Interval::from_json(object.at("interval"));

@@ -1,5 +1,7 @@
 #include "pace/train/distill.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <ATen/CPUGeneratorImpl.h>
 
 #include <cmath>

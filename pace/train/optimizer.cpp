@@ -1,5 +1,7 @@
 #include "pace/train/optimizer.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <fmt/ranges.h>
 
 #include <algorithm>

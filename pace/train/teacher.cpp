@@ -1,5 +1,7 @@
 #include "pace/train/teacher.h"
 
+#include <ATen/core/grad_mode.h>
+
 namespace pace {
 
 namespace {
@@ -29,8 +31,8 @@ Teacher::Teacher(const LoadedModel& dense, const AcmConfig& acm) : tap_(std::mak
     if (acm.covers(spec.kind)) map = std::make_unique<TappedMap>(spec, std::move(map), tap);
     return map;
   };
-  const Model& model = *dense.model;
-  model_ = build_model(model.config(), "teacher", weights_of(model), builder);
+  model_ = build_model(dense.model->config(), "the teacher",
+                       std::make_unique<Parameters>(weights_of(*dense.model)), builder);
 }
 
 Tensor Teacher::run(const Tensor& inputs, const Tap& tap) const {

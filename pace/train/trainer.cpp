@@ -1,11 +1,14 @@
 #include "pace/train/trainer.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <ATen/autocast_mode.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "pace/base/error.h"
 #include "pace/base/random.h"
@@ -136,10 +139,11 @@ class Phase {
   double rate_scale() const {
     return cosine_schedule(progress_.step, progress_.total, options_.warmup_steps, options_.floor);
   }
-  /// The next batch, starting an epoch where one begins.
-  Batch next_batch();
+  /// The next batch, starting an epoch where one begins; nothing when the epoch ends before its
+  /// time.
+  std::optional<Batch> next_batch();
   /// Trains on a batch: everything between the loader and the count of steps.
-  StepFigures step(const Batch& batch, const Objective& objective);
+  StepFigures step(const Batch& batch, const Objective& objective, double scale);
   void check_finite(const StepFigures& figures) const;
   /// Writes what is due after a step: means, and the hook's figures at the end of an epoch.
   void report(double scale, const EpochHook& hook);
@@ -189,15 +193,18 @@ bool Phase::run(const Objective& objective, const EpochHook& hook, Reporter& rep
     }
     const auto start = Clock::now();
     const double scale = rate_scale();
-    const Batch batch = next_batch();
-    // A batch all of whose pictures were broken counts as a step in which nothing is learnt.
-    if (const int64_t images = batch.labels.numel(); images > 0) {
-      const StepFigures figures = step(batch, objective);
+    if (const auto batch = next_batch()) {
+      const StepFigures figures = step(*batch, objective, scale);
       const double seconds = seconds_since(start);
-      progress_.interval.add(figures, images, seconds);
+      progress_.interval.add(figures, batch->labels.numel(), seconds);
       progress_.seconds += seconds;
+      progress_.step += 1;
+    } else {
+      // Batches all of whose pictures are broken are passed over: the epoch ends early.
+      progress_.step =
+          std::min((progress_.step / progress_.batches + 1) * progress_.batches, progress_.total);
     }
-    progress_.step += 1;
+    progress_.broken = std::max(progress_.broken, loader_.broken());
     if (stop_after > 0) --stop_after;
     reporter.advance(progress_.step, note_of(progress_.interval.means()));
     report(scale, hook);
@@ -208,16 +215,23 @@ bool Phase::run(const Objective& objective, const EpochHook& hook, Reporter& rep
   return true;
 }
 
-Batch Phase::next_batch() {
+std::optional<Batch> Phase::next_batch() {
+  const int64_t epoch = progress_.step / progress_.batches;
   const int64_t position = progress_.step % progress_.batches;
-  if (!loading_ || position == 0) loader_.start(progress_.step / progress_.batches, position);
+  if (position == 0) {
+    loader_.start(epoch);
+  } else if (!loading_ && progress_.broken == 0) {
+    loader_.start(epoch, position);
+  } else if (!loading_) {
+    // The loader may have passed over batches, so that only it knows where the next step's is.
+    loader_.start(epoch);
+    for (int64_t i = 0; i < position; ++i) loader_.next();
+  }
   loading_ = true;
-  if (auto batch = loader_.next()) return std::move(*batch);
-  fail("epoch {} ended after {} batches; {} were announced", progress_.step / progress_.batches,
-       position, progress_.batches);
+  return loader_.next();
 }
 
-StepFigures Phase::step(const Batch& batch, const Objective& objective) {
+StepFigures Phase::step(const Batch& batch, const Objective& objective, double scale) {
   const auto step = static_cast<uint64_t>(progress_.step);
   at::Generator generator =
       generator_for(device_, random_for({options_.seed, uint64_t{index_}, step})());
@@ -229,7 +243,7 @@ StepFigures Phase::step(const Batch& batch, const Objective& objective) {
   }
   check_finite(figures);
   try {
-    optimizer_.step(rate_scale());
+    optimizer_.step(scale);
   } catch (const Error& error) {
     fail("phase '{}', step {} of {}: {}; try a lower learning rate, more warm-up steps{}",
          options_.name, progress_.step + 1, progress_.total, error.what(),

@@ -1,0 +1,79 @@
+#include <ATen/Parallel.h>
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "tests/temporary_folder.h"
+#include "tests/train/toy.h"
+
+namespace pace {
+namespace {
+
+constexpr double kEpochs = 8;  // 40 steps in each of three phases
+
+/// Trains in `target` as a command would, going on from whatever lies there.
+void train_into(const fs::path& target) {
+  at::set_num_threads(1);
+  const bool resume = fs::exists(fs::path(target) += ".partial");
+  RunFolder run(target, Overwrite::kRefuse, resume ? Start::kResume : Start::kFresh);
+  LoadedModel model = toy::model(3);
+  Trainer trainer(run.path(), toy::kPhases, model.model->parameters().all());
+  toy::train_phases(model, trainer, /*checkpoint_seconds=*/0.005, kEpochs);
+  write_safetensors(run.path() / "model.safetensors", model.model->parameters().all());
+  const std::vector<std::string> scratch{Trainer::kCheckpoint};
+  run.commit(scratch);
+}
+
+/// Trains in a process of its own and kills it after `delay`; whether it was alive until then.
+bool killed_after(const fs::path& target, std::chrono::milliseconds delay) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    try {
+      train_into(target);
+    } catch (const std::exception& error) {
+      fprintf(stderr, "%s\n", error.what());
+      ::_exit(1);
+    }
+    ::_exit(0);
+  }
+  std::this_thread::sleep_for(delay);
+  ::kill(child, SIGKILL);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (WIFSIGNALED(status)) return true;
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  return false;
+}
+
+TEST(KillTest, KilledAgainAndAgainEndsTheSame) {
+  at::set_num_threads(1);
+  TemporaryFolder folder;
+  train_into(folder / "whole");
+
+  auto random = random_for({1});
+  int kills = 0;
+  while (!fs::exists(folder / "killed") && !HasFailure()) {
+    // Longer and longer, so that a slow machine gets on as well.
+    const std::chrono::milliseconds delay(random() % 60 + static_cast<uint64_t>(kills) * 4);
+    if (killed_after(folder / "killed", delay)) ++kills;
+  }
+  EXPECT_GE(kills, 5);
+
+  EXPECT_EQ(read_bytes(folder / "killed" / "model.safetensors"),
+            read_bytes(folder / "whole" / "model.safetensors"));
+  std::vector<std::string> left;
+  for (const auto& entry : fs::recursive_directory_iterator(folder.path())) {
+    if (entry.is_regular_file()) left.push_back(entry.path().filename().string());
+  }
+  std::sort(left.begin(), left.end());
+  EXPECT_EQ(left, (std::vector<std::string>{"metrics.jsonl", "metrics.jsonl", "model.safetensors",
+                                            "model.safetensors"}));
+}
+
+}  // namespace
+}  // namespace pace
