@@ -1,0 +1,172 @@
+#include "pace/cli/adapt.h"
+
+#include <iostream>
+
+#include "pace/base/error.h"
+#include "pace/cli/setup.h"
+#include "pace/cli/table.h"
+#include "pace/eval/calibrate.h"
+#include "pace/eval/model_card.h"
+#include "pace/train/distill.h"
+
+namespace pace::cli {
+namespace {
+
+constexpr int64_t kCalibrationPart = 5;  // 20 %
+constexpr double kHookBudget = 0.5;      // at which the epochs of the last phase are measured
+
+class Adapt : public Command {
+ public:
+  void declare(CLI::App& app) override;
+  int run(Terminal& terminal) override;
+
+ private:
+  void declare_modules(CLI::App& app);
+  void declare_phases(CLI::App& app);
+  DistillOptions distill_options() const;
+  void print(const Calibration& calibration, const json& results) const;
+
+  const CLI::App* app_ = nullptr;
+  DataOptions data_;
+  RunOptions run_;
+  ThreadOptions threads_;
+  DistillOptions distill_;
+  std::string model_, gate_ = "learned", init_ = "ordered", gate_labels_ = "price";
+  std::vector<std::string> maps_{"mlp", "query", "key", "value", "output"};
+  int64_t calibration_ = -1;
+  bool json_ = false;
+};
+
+void Adapt::declare(CLI::App& app) {
+  app_ = &app;
+  app.add_option("--model", model_, "folder of the trained dense model")->required();
+  data_.declare(app, "training data");
+  app.add_option("--calibration", calibration_,
+                 "pictures kept from training, on which the budgets are calibrated")
+      ->check(at_least(1))
+      ->default_str("1000, or 20 % if that is less");
+  run_.declare(app);
+  declare_modules(app);
+  declare_phases(app);
+  threads_.declare(app);
+  app.add_flag("--json", json_, "print the results as JSON");
+}
+
+void Adapt::declare_modules(CLI::App& app) {
+  AcmConfig& acm = distill_.acm;
+  add_list(app, "--maps", maps_, "what is replaced in every block: mlp,query,key,value,output")
+      ->check(CLI::IsMember({"mlp", "query", "key", "value", "output"}));
+  app.add_option("--learners", acm.learners, "learners per module (N)")->check(at_least(1));
+  app.add_option("--minimum-mlp", acm.minimum_mlp, "fewest learners an MLP may run")
+      ->check(at_least(0));
+  app.add_option("--minimum-projection", acm.minimum_projection,
+                 "fewest learners a projection may run")
+      ->check(at_least(0));
+  app.add_option("--gate", gate_,
+                 "learned: chosen per token; static: the same for every token, a baseline")
+      ->check(CLI::IsMember({"learned", "static"}));
+  app.add_option("--gate-hidden", acm.gate_hidden, "hidden units of a gate")->check(at_least(1));
+  app.add_option("--temperature", acm.temperature, "of the Gumbel softmax")->check(above(0));
+  app.add_option("--init", init_,
+                 "ordered: learners from the dense weights by importance; random: fresh ones, as "
+                 "in the paper")
+      ->check(CLI::IsMember({"ordered", "random"}));
+  app.add_option("--statistics-examples", distill_.statistics_examples,
+                 "pictures whose activations tell the importance")
+      ->check(at_least(1));
+}
+
+void Adapt::declare_phases(CLI::App& app) {
+  DistillOptions& o = distill_;
+  const auto number = [&](const char* name, double& value, const char* description) {
+    app.add_option(name, value, description)->check(at_least(0));
+  };
+  number("--epochs1", o.epochs1, "of Phase 1, in which every module learns its dense map");
+  number("--epochs2", o.epochs2, "of Phase 2, in which the gates learn what pays");
+  number("--epochs3", o.epochs3, "of Phase 3, end to end");
+  number("--rate1", o.rate1, "learning rate of Phase 1");
+  number("--rate2", o.rate2, "learning rate of Phase 2");
+  number("--rate3", o.rate3, "learning rate of Phase 3");
+  number("--gate-rate3", o.gate_rate3, "learning rate of the gates in Phase 3");
+  app.add_option("--full-share", o.full_share, "Phase 1: weight of k = N in the loss over all k")
+      ->check(from_to(0, 1));
+  app.add_option("--gate-labels", gate_labels_,
+                 "Phase 2: price (what the budget should buy) or ratio (the paper's rule)")
+      ->check(CLI::IsMember({"price", "ratio"}));
+  app.add_option("--ratio", o.ratio, "threshold of the ratio rule")->check(above(0));
+  app.add_option("--budget-low", o.budget_low, "each batch draws its budget from here ...")
+      ->check(above_to(0, 1));
+  app.add_option("--budget-high", o.budget_high, "... to here")->check(above_to(0, 1));
+  number("--weight-budget", o.weight_budget, "Phase 3: weight of the budget loss");
+  number("--weight-entropy", o.weight_entropy, "Phase 3: weight of the entropy loss");
+  number("--weight-diversity", o.weight_diversity, "Phase 3: weight of the diversity loss");
+  number("--weight-distill", o.weight_distill,
+         "Phase 3: weight of the divergence from the dense model's answer");
+}
+
+DistillOptions Adapt::distill_options() const {
+  DistillOptions options = distill_;
+  options.acm.kinds.clear();
+  for (const std::string& name : maps_) options.acm.kinds.push_back(map_kind(name, "--maps"));
+  options.acm.gate = gate_ == "static" ? GateKind::kStatic : GateKind::kLearned;
+  options.init = init_ == "random" ? InitKind::kRandom : InitKind::kOrdered;
+  options.labels = gate_labels_ == "ratio" ? GateLabels::kRatio : GateLabels::kPrice;
+  options.clip_norm = run_.clip;
+  options.checkpoint_seconds = run_.checkpoint_seconds;
+  options.bf16 = run_.bf16;
+  options.seed = run_.seed;
+  options.check();
+  return options;
+}
+
+int Adapt::run(Terminal& terminal) {
+  threads_.apply();
+  const DistillOptions options = distill_options();
+  const LoadedModel dense = load_dense(model_, "adapt starts from a dense one");
+  const ImageProcessor processor = processor_of(dense, model_);
+  const TrainingData data = open_training_data(data_, {calibration_, kCalibrationPart}, run_.seed);
+  if (!data.held_out) fail("'{}' is too small to keep pictures for calibration", data_.data);
+
+  TrainingRun run(run_, "adapt", *app_);
+  Loader loader(data.training, processor, training_loader(data_, run_, data.training->size()),
+                terminal);
+  Loader held_out(data.held_out, processor, data_.loader(run_.seed), terminal);
+  const DistillHook hook = [&](const LoadedModel& adaptive, int64_t) -> StepFigures {
+    const Score measured = score(adaptive, held_out, kHookBudget, 0.0);
+    return {{"held_out_accuracy", measured.accuracy},
+            {"held_out_macs_fraction", measured.macs_fraction}};
+  };
+  LoadedModel adaptive = distill(dense, options, loader, run.path(), terminal, hook);
+  adaptive.preprocessor = dense.preprocessor;
+  adaptive.calibration = calibrate(adaptive, dense, held_out, terminal);
+
+  const json results = {{"out", run_.out},
+                        {"training_items", data.training->size()},
+                        {"calibration_items", data.held_out->size()},
+                        {"calibration", adaptive.calibration.to_json()},
+                        {"broken", loader.broken() + held_out.broken()}};
+  save_model(run.path(), adaptive);
+  const ModelCard card{
+      folder_name(run_.out), folder_name(model_), license_of(model_), {data_.data}, std::nullopt};
+  write_text(run.path() / "README.md", render_model_card(card, adaptive));
+  run.commit(results);
+  print(adaptive.calibration, results);
+  return 0;
+}
+
+void Adapt::print(const Calibration& calibration, const json& results) const {
+  if (json_) {
+    std::cout << dump(results, 2) << "\n";
+    return;
+  }
+  std::cout << fmt::format("the adaptive model is in {}; the dense one: {} {} of {} held out\n",
+                           run_.out, percent(calibration.dense_metric), calibration.metric,
+                           results["calibration_items"].get<int64_t>())
+            << curve_table(calibration);
+}
+
+}  // namespace
+
+std::unique_ptr<Command> make_adapt() { return std::make_unique<Adapt>(); }
+
+}  // namespace pace::cli

@@ -1,0 +1,231 @@
+#include "pace/cli/bench.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <iostream>
+
+#include "pace/base/error.h"
+#include "pace/cli/budgets.h"
+#include "pace/cli/setup.h"
+#include "pace/cli/table.h"
+
+namespace pace::cli {
+namespace {
+
+constexpr int kWarmUps = 2;
+const std::vector<double> kBudgets{1.0, 0.75, 0.5, 0.25};
+
+/// The value below which `share` of the values lie, between neighbours linearly.
+double quantile(std::vector<double> values, double share) {
+  std::sort(values.begin(), values.end());
+  const double place = share * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<size_t>(place);
+  const size_t above = std::min(below + 1, values.size() - 1);
+  return values[below] + (place - std::floor(place)) * (values[above] - values[below]);
+}
+
+/// One model at one budget, run again and again on the same input.
+struct Track {
+  const LoadedModel* model;
+  std::string name;
+  double budget = 1.0;
+  double macs = 0.0;  ///< per item
+  std::vector<double> seconds = {};
+
+  void run(const at::Tensor& input) {
+    Pass pass = model->pass_at(budget);
+    const auto begin = std::chrono::steady_clock::now();
+    model->model->forward(input, pass);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
+    seconds.push_back(elapsed.count());
+    macs = pass.ledger.macs().mean().item<double>();
+  }
+};
+
+/// What was measured of one track at one batch size and thread count.
+struct Row {
+  int64_t threads, batch;
+  std::string name;
+  double budget, macs, macs_fraction, time_fraction;
+  double median, low, high;  ///< seconds per item: median, p10, p90
+
+  /// 1 MAC = 2 FLOPs.
+  double gflops() const { return 2 * macs / median / 1e9; }
+};
+
+Row summarize(const Track& track, const Track& dense, int64_t threads, int64_t batch) {
+  std::vector<double> ratios, per_item;
+  for (size_t i = 0; i < track.seconds.size(); ++i) {
+    ratios.push_back(track.seconds[i] / dense.seconds[i]);
+    per_item.push_back(track.seconds[i] / static_cast<double>(batch));
+  }
+  return {threads,
+          batch,
+          track.name,
+          track.budget,
+          track.macs,
+          track.macs / dense.macs,
+          quantile(ratios, 0.5),
+          quantile(per_item, 0.5),
+          quantile(per_item, 0.1),
+          quantile(per_item, 0.9)};
+}
+
+/// Runs all tracks in turn, beginning with another one each time, and forgets the warm-up.
+void run_in_turn(std::vector<Track>& tracks, const at::Tensor& input, int64_t repeats,
+                 Reporter& reporter) {
+  for (Track& track : tracks) {
+    for (int i = 0; i < kWarmUps; ++i) track.run(input);
+    track.seconds.clear();
+  }
+  for (int64_t turn = 0; turn < repeats; ++turn) {
+    for (size_t i = 0; i < tracks.size(); ++i) {
+      tracks[(static_cast<size_t>(turn) + i) % tracks.size()].run(input);
+    }
+    reporter.advance(turn + 1);
+  }
+}
+
+class Bench : public Command {
+ public:
+  void declare(CLI::App& app) override;
+  int run(Terminal& terminal) override;
+
+ private:
+  std::vector<Track> tracks(const LoadedModel& model, const LoadedModel& dense) const;
+  void print(const std::vector<Row>& rows) const;
+
+  BudgetOptions budget_;
+  std::string model_, format_ = "table";
+  std::vector<int64_t> batches_{1, 8}, threads_{at::get_num_threads()};
+  int64_t repeats_ = 20;
+};
+
+/// A list of numbers and ranges.
+void add_ranges(CLI::App& app, const std::string& name, std::vector<int64_t>& values,
+                const std::string& description) {
+  const auto set = [&values, name](const std::vector<std::string>& texts) {
+    values.clear();
+    for (const std::string& text : texts) {
+      const std::vector<int64_t> range = parse_range(text, name);
+      values.insert(values.end(), range.begin(), range.end());
+    }
+  };
+  app.add_option_function<std::vector<std::string>>(name, set, description)
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("LIST")
+      ->default_str(fmt::format("{}", fmt::join(values, ",")));
+}
+
+void Bench::declare(CLI::App& app) {
+  app.add_option("--model", model_, "model folder")->required();
+  add_ranges(app, "--batch", batches_, "pictures at a time: 1,8 or 1-8 or 1-8*2");
+  add_ranges(app, "--threads", threads_, "threads that compute, in the same notation");
+  budget_.declare(app, true);
+  app.add_option("--repeats", repeats_, "measured runs of each setting, after the warm-up")
+      ->check(at_least(1));
+  app.add_option("--format", format_, "of the output")
+      ->check(CLI::IsMember({"table", "csv", "json"}));
+  app.add_flag_callback(
+      "--json", [this] { format_ = "json"; }, "the same as --format json");
+}
+
+std::vector<Track> Bench::tracks(const LoadedModel& model, const LoadedModel& dense) const {
+  std::vector<Track> tracks{{&dense, "dense", 1.0}};
+  if (!model.acm) return tracks;
+  for (const double budget : budget_.given() ? budget_.budgets(model) : kBudgets) {
+    tracks.push_back({&model, "adaptive", budget});
+  }
+  return tracks;
+}
+
+int Bench::run(Terminal& terminal) {
+  const at::NoGradGuard no_grad;
+  const LoadedModel model = load_model(fs::path(model_));
+  // Speed does not depend on the values of the weights: a dense model of the same shape will do.
+  std::optional<LoadedModel> stand_in;
+  if (model.acm) stand_in = build_dense(model.model->config(), model_, nullptr, {});
+  const LoadedModel& dense = stand_in ? *stand_in : model;
+  std::vector<int64_t> shape = input_shape(processor_of(model, model_));
+
+  std::vector<Row> rows;
+  for (const int64_t threads : threads_) {
+    at::set_num_threads(static_cast<int>(threads));
+    for (const int64_t batch : batches_) {
+      shape[0] = batch;
+      std::vector<Track> running = tracks(model, dense);
+      terminal.start(fmt::format("batch {}, {} threads", batch, threads), repeats_);
+      run_in_turn(running, at::randn(shape), repeats_, terminal);
+      terminal.finish();
+      for (const Track& track : running) {
+        rows.push_back(summarize(track, running.front(), threads, batch));
+      }
+    }
+  }
+  print(rows);
+  return 0;
+}
+
+void print_json(const std::string& model, const std::vector<Row>& rows) {
+  json list = json::array();
+  for (const Row& row : rows) {
+    list.push_back({{"name", row.name},
+                    {"threads", row.threads},
+                    {"batch", row.batch},
+                    {"budget", row.budget},
+                    {"macs", row.macs},
+                    {"macs_fraction", row.macs_fraction},
+                    {"time_fraction", row.time_fraction},
+                    {"seconds_per_item", row.median},
+                    {"seconds_per_item_p10", row.low},
+                    {"seconds_per_item_p90", row.high},
+                    {"gflops_per_second", row.gflops()}});
+  }
+  std::cout << dump({{"model", model}, {"rows", list}}, 2) << "\n";
+}
+
+void print_csv(const std::vector<Row>& rows) {
+  std::cout << "name,threads,batch,budget,macs,macs_fraction,time_fraction,seconds_per_item,"
+               "seconds_per_item_p10,seconds_per_item_p90,gflops_per_second\n";
+  for (const Row& row : rows) {
+    std::cout << fmt::format("{},{},{},{},{},{},{},{},{},{},{}\n", row.name, row.threads, row.batch,
+                             row.budget, row.macs, row.macs_fraction, row.time_fraction, row.median,
+                             row.low, row.high, row.gflops());
+  }
+}
+
+void print_table(const std::vector<Row>& rows) {
+  std::vector<std::vector<std::string>> cells;
+  for (const Row& row : rows) {
+    cells.push_back({fmt::format("{} {:g}", row.name, row.budget), std::to_string(row.threads),
+                     std::to_string(row.batch), percent(row.macs_fraction),
+                     percent(row.time_fraction), duration(row.median), duration(row.low),
+                     duration(row.high), fmt::format("{:.1f}", row.gflops())});
+  }
+  std::cout << format_table(
+                   {"", "threads", "batch", "operations", "time", "per item", "p10", "p90", "GF/s"},
+                   cells)
+            << "operations and time as shares of the dense model's; GF/s at 2 FLOPs per "
+               "multiply-accumulate\n";
+}
+
+void Bench::print(const std::vector<Row>& rows) const {
+  if (format_ == "json") {
+    print_json(model_, rows);
+  } else if (format_ == "csv") {
+    print_csv(rows);
+  } else {
+    print_table(rows);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Command> make_bench() { return std::make_unique<Bench>(); }
+
+}  // namespace pace::cli

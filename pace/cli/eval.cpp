@@ -1,0 +1,221 @@
+#include "pace/cli/eval.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+
+#include "pace/base/error.h"
+#include "pace/cli/budgets.h"
+#include "pace/cli/setup.h"
+#include "pace/cli/table.h"
+#include "pace/eval/report.h"
+
+namespace pace::cli {
+namespace {
+
+const std::vector<double> kBudgets{1.0, 0.75, 0.5, 0.25};
+
+/// Another model measured on the same data.
+struct Baseline {
+  std::string name, folder;
+};
+
+Baseline parse_baseline(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == 0 || equals == std::string::npos || equals + 1 == text.size()) {
+    throw CLI::ValidationError("--baseline", text + " is not of the form NAME=FOLDER");
+  }
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+/// The budgets the model can have; a warning about the others.
+std::vector<double> possible(const LoadedModel& model, const std::vector<double>& budgets,
+                             const std::string& name, Reporter& reporter) {
+  if (!model.acm) return {1.0};
+  std::vector<double> kept;
+  for (const double budget : budgets) {
+    try {
+      model.pass_at(budget);
+      kept.push_back(budget);
+    } catch (const Error& error) {
+      reporter.warn(fmt::format("{} is left out at budget {}: {}", name, budget, error.what()));
+    }
+  }
+  if (kept.empty()) fail("{} can run at none of the budgets {}", name, fmt::join(budgets, ", "));
+  return kept;
+}
+
+/// Where heat maps tell most: in the middle, where gates have to choose.
+double nearest_half(const std::vector<double>& budgets) {
+  return *std::min_element(budgets.begin(), budgets.end(), [](double a, double b) {
+    return std::abs(a - 0.5) < std::abs(b - 0.5);
+  });
+}
+
+std::vector<std::string> row(const std::string& name, const Result& result) {
+  return {name,
+          percent(result.accuracy),
+          percent(result.macs_fraction),
+          percent(result.time_fraction),
+          duration(result.seconds_per_item),
+          std::to_string(result.items)};
+}
+
+class Eval : public Command {
+ public:
+  void declare(CLI::App& app) override;
+  int run(Terminal& terminal) override;
+
+ private:
+  Evaluation measure(const LoadedModel& model, const std::string& folder,
+                     const std::vector<double>& budgets, Terminal& terminal) const;
+  Series measure_baseline(const Baseline& baseline, const Result& dense,
+                          const std::vector<double>& budgets, Terminal& terminal) const;
+  json results(const Evaluation& evaluation, const std::vector<Series>& series) const;
+  void print(const Evaluation& evaluation, const std::vector<Series>& series) const;
+  void report(const LoadedModel& model, const Evaluation& evaluation, std::vector<Series> series,
+              Terminal& terminal) const;
+
+  const CLI::App* app_ = nullptr;
+  DataOptions data_;
+  BudgetOptions budget_;
+  ThreadOptions threads_;
+  std::string model_, dense_folder_, report_;
+  std::vector<Baseline> baselines_;
+  int64_t heat_maps_ = 8;
+  bool force_ = false, json_ = false;
+  std::optional<LoadedModel> dense_;
+};
+
+void Eval::declare(CLI::App& app) {
+  app_ = &app;
+  app.add_option("--model", model_, "model folder")->required();
+  app.add_option("--dense", dense_folder_,
+                 "folder of the dense original, measured beside it (without: times are compared "
+                 "with a model of its shape)");
+  data_.declare(app, "data to measure on");
+  budget_.declare(app, true);
+  app.add_option_function<std::vector<std::string>>(
+         "--baseline",
+         [this](const std::vector<std::string>& texts) {
+           for (const std::string& text : texts) baselines_.push_back(parse_baseline(text));
+         },
+         "another model on the same data; may be given several times")
+      ->type_name("NAME=FOLDER")
+      ->allow_extra_args(false);
+  app.add_option("--report", report_, "write a self-contained HTML page here");
+  app.add_option("--heat-maps", heat_maps_, "pictures in the report with the compute per patch")
+      ->check(at_least(0));
+  app.add_flag("--force", force_, "replace a report that exists");
+  threads_.declare(app);
+  app.add_flag("--json", json_, "print the results as JSON");
+}
+
+Evaluation Eval::measure(const LoadedModel& model, const std::string& folder,
+                         const std::vector<double>& budgets, Terminal& terminal) const {
+  Loader loader(open_data_for(data_, model.model->labels(), terminal), processor_of(model, folder),
+                data_.loader(0), terminal);
+  return evaluate(model, dense_ ? &*dense_ : nullptr, loader, budgets, terminal);
+}
+
+Series Eval::measure_baseline(const Baseline& baseline, const Result& dense,
+                              const std::vector<double>& budgets, Terminal& terminal) const {
+  const LoadedModel model = load_model(fs::path(baseline.folder));
+  Evaluation evaluation =
+      measure(model, baseline.folder, possible(model, budgets, baseline.name, terminal), terminal);
+  for (Result& point : evaluation.budgets) {
+    // Shares are of the one dense model, whatever the baseline was made from.
+    point.macs_fraction = point.macs / dense.macs;
+    if (!model.acm) point.budget = point.macs_fraction;
+    if (!dense_) point.time_fraction = point.seconds_per_item / dense.seconds_per_item;
+  }
+  return {baseline.name, std::move(evaluation.budgets)};
+}
+
+json Eval::results(const Evaluation& evaluation, const std::vector<Series>& series) const {
+  json object = to_json(evaluation);
+  object["model"] = model_;
+  object["data"] = data_.data;
+  object["baselines"] = json::array();
+  for (size_t i = 0; i < series.size(); ++i) {
+    const json points = to_json(Evaluation{evaluation.dense, series[i].points, 0})["budgets"];
+    object["baselines"].push_back(
+        {{"name", series[i].name}, {"folder", baselines_[i].folder}, {"points", points}});
+  }
+  return object;
+}
+
+void Eval::print(const Evaluation& evaluation, const std::vector<Series>& series) const {
+  std::vector<std::vector<std::string>> rows{row("dense", evaluation.dense)};
+  for (const Result& result : evaluation.budgets) {
+    rows.push_back(row(fmt::format("budget {:g}", result.budget), result));
+  }
+  for (const Series& baseline : series) {
+    for (const Result& result : baseline.points) {
+      rows.push_back(row(fmt::format("{} at {:.3g}", baseline.name, result.budget), result));
+    }
+  }
+  std::cout << format_table({"", "accuracy", "operations", "time", "per picture", "pictures"},
+                            rows);
+  if (evaluation.broken > 0) {
+    std::cout << fmt::format("{} pictures could not be read and were left out\n",
+                             evaluation.broken);
+  }
+}
+
+void Eval::report(const LoadedModel& model, const Evaluation& evaluation,
+                  std::vector<Series> series, Terminal& terminal) const {
+  Report page;
+  page.title = folder_name(model_);
+  page.evaluation = evaluation;
+  page.baselines = std::move(series);
+  page.configuration = {{"command", "eval"},
+                        {"version", kVersion},
+                        {"options", options_json(*app_)},
+                        {"config", full_config(model)}};
+  if (model.preprocessor) page.configuration["preprocessor"] = *model.preprocessor;
+  if (model.acm && heat_maps_ > 0) {
+    std::vector<double> budgets;
+    for (const Result& result : evaluation.budgets) budgets.push_back(result.budget);
+    page.heat_map_budget = nearest_half(budgets);
+    page.heat_maps = heat_maps(model, processor_of(model, model_),
+                               *open_data_for(data_, model.model->labels(), terminal),
+                               page.heat_map_budget, heat_maps_, 0);
+  }
+  write_report(report_, page);
+}
+
+int Eval::run(Terminal& terminal) {
+  threads_.apply();
+  if (!report_.empty() && !force_ && fs::exists(report_)) {
+    fail("'{}' exists already; choose another name or replace it with --force", report_);
+  }
+  const LoadedModel model = load_model(fs::path(model_));
+  if (!dense_folder_.empty()) {
+    dense_ = load_dense(dense_folder_, "--dense names the original it was made from");
+    if (dense_->model->labels() != model.model->labels()) {
+      fail("'{}' and '{}' have different labels; --dense must be the original of --model",
+           dense_folder_, model_);
+    }
+  }
+  const std::vector<double> budgets =
+      budget_.given() ? budget_.budgets(model) : possible(model, kBudgets, model_, terminal);
+  const Evaluation evaluation = measure(model, model_, budgets, terminal);
+  std::vector<Series> series;
+  for (const Baseline& baseline : baselines_) {
+    series.push_back(measure_baseline(baseline, evaluation.dense, budgets, terminal));
+  }
+  if (json_) {
+    std::cout << dump(results(evaluation, series), 2) << "\n";
+  } else {
+    print(evaluation, series);
+  }
+  if (!report_.empty()) report(model, evaluation, std::move(series), terminal);
+  return 0;
+}
+
+}  // namespace
+
+std::unique_ptr<Command> make_eval() { return std::make_unique<Eval>(); }
+
+}  // namespace pace::cli

@@ -1,0 +1,122 @@
+#include "pace/cli/info.h"
+
+#include <iostream>
+
+#include "pace/base/error.h"
+#include "pace/cli/setup.h"
+#include "pace/cli/table.h"
+
+namespace pace::cli {
+namespace {
+
+/// Name and size of each file of the folder.
+json file_sizes(const fs::path& folder) {
+  json files = json::array();
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    files.push_back({{"name", entry.path().filename().string()}, {"bytes", entry.file_size()}});
+  }
+  std::sort(files.begin(), files.end(),
+            [](const json& a, const json& b) { return a["name"] < b["name"]; });
+  return files;
+}
+
+json describe_modules(const LoadedModel& loaded) {
+  json modules = json::array();
+  for (const Acm* module : loaded.modules) {
+    const AcmShape& shape = module->shape();
+    modules.push_back({{"site", module->site()},
+                       {"in", shape.in},
+                       {"out", shape.out},
+                       {"learners", shape.learners},
+                       {"width", shape.width},
+                       {"minimum", shape.gate.minimum}});
+  }
+  return modules;
+}
+
+/// The size pictures have when they reach the model: by the preprocessor, else by the config.
+std::vector<int64_t> shape_of(const LoadedModel& loaded) {
+  const json& config = loaded.model->config();
+  const int64_t channels = channels_of(config);
+  if (loaded.preprocessor) return input_shape(ImageProcessor(*loaded.preprocessor, channels));
+  const int64_t size = integer_field(config, "image_size", "config.json");
+  return {1, channels, size, size};
+}
+
+json describe(const std::string& folder) {
+  const LoadedModel loaded = load_model(fs::path(folder));
+  const json& config = loaded.model->config();
+  const std::vector<int64_t> shape = shape_of(loaded);
+  json info = {{"model", folder},
+               {"architecture", config.value("architectures", json::array({""})).at(0)},
+               {"adaptive", loaded.acm.has_value()},
+               {"parameters", loaded.model->parameters().count()},
+               {"input", {{"channels", shape[1]}, {"height", shape[2]}, {"width", shape[3]}}},
+               {"dense_macs", loaded.model->dense_macs(shape)},
+               {"labels", loaded.model->labels()},
+               {"files", file_sizes(folder)}};
+  if (loaded.acm) {
+    info["acm"] = loaded.acm->to_json();
+    info["modules"] = describe_modules(loaded);
+    info["calibration"] = loaded.calibration.empty() ? json() : loaded.calibration.to_json();
+  }
+  return info;
+}
+
+void print(const json& info) {
+  const auto line = [](std::string_view name, const std::string& value) {
+    std::cout << fmt::format("{:<14}{}\n", name, value);
+  };
+  line("model", info["model"].get<std::string>());
+  line("architecture", info["architecture"].get<std::string>() +
+                           (info["adaptive"].get<bool>() ? ", adaptive" : ", dense"));
+  line("parameters", with_prefix(info["parameters"].get<double>()));
+  const json& input = info["input"];
+  line("input", fmt::format("{} x {} pixels, {} channels", input["height"].get<int64_t>(),
+                            input["width"].get<int64_t>(), input["channels"].get<int64_t>()));
+  line("dense cost",
+       with_prefix(info["dense_macs"].get<double>()) + "MACs per picture (1 MAC = 2 FLOPs)");
+  line("classes", std::to_string(info["labels"].size()));
+  if (info["adaptive"].get<bool>()) {
+    line("adaptive", fmt::format("{} modules: {}", info["modules"].size(), dump(info["acm"])));
+  }
+  for (const json& file : info["files"]) {
+    line("file", fmt::format("{}, {}B", file["name"].get<std::string>(),
+                             with_prefix(file["bytes"].get<double>())));
+  }
+  if (info.contains("calibration") && !info["calibration"].is_null()) {
+    const auto calibration = Calibration::from_json(info["calibration"], "config.json");
+    std::cout << fmt::format("\ncalibrated on held-out data; the dense model: {}\n",
+                             percent(calibration.dense_metric))
+              << curve_table(calibration);
+  }
+}
+
+class Info : public Command {
+ public:
+  void declare(CLI::App& app) override {
+    app.add_option("folder,--model", folder_, "model folder")->required();
+    app.add_flag("--json", json_, "print as JSON");
+  }
+
+  int run(Terminal&) override {
+    const json info = describe(folder_);
+    if (json_) {
+      std::cout << dump(info, 2) << "\n";
+    } else {
+      print(info);
+    }
+    return 0;
+  }
+
+ private:
+  std::string folder_;
+  bool json_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_info() { return std::make_unique<Info>(); }
+
+}  // namespace pace::cli

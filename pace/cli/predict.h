@@ -1,0 +1,9 @@
+#pragma once
+
+#include "pace/cli/command.h"
+
+namespace pace::cli {
+
+std::unique_ptr<Command> make_predict();
+
+}  // namespace pace::cli

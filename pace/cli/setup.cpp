@@ -1,0 +1,180 @@
+#include "pace/cli/setup.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "pace/base/error.h"
+#include "pace/cli/command.h"
+#include "pace/train/trainer.h"
+
+namespace pace::cli {
+namespace {
+
+constexpr int64_t kMostHeldOut = 1000;  // by default
+
+std::shared_ptr<const Dataset> limited(std::shared_ptr<const Dataset> dataset, int64_t limit,
+                                       uint64_t seed) {
+  if (limit == 0 || limit >= dataset->size()) return dataset;
+  return split(dataset, limit, seed).second;
+}
+
+/// A dataset whose labels are numbered as a model numbers them.
+class Relabelled : public Dataset {
+ public:
+  Relabelled(std::shared_ptr<const Dataset> dataset, std::vector<int64_t> label_of_class,
+             std::vector<std::string> labels)
+      : dataset_(std::move(dataset)),
+        label_of_class_(std::move(label_of_class)),
+        labels_(std::move(labels)) {}
+
+  int64_t size() const override { return dataset_->size(); }
+  Image image(int64_t index) const override { return dataset_->image(index); }
+  int64_t label(int64_t index) const override {
+    return label_of_class_.at(static_cast<size_t>(dataset_->label(index)));
+  }
+  std::string name(int64_t index) const override { return dataset_->name(index); }
+  const std::vector<std::string>& classes() const override { return labels_; }
+
+ private:
+  std::shared_ptr<const Dataset> dataset_;
+  std::vector<int64_t> label_of_class_;
+  std::vector<std::string> labels_;
+};
+
+/// The label of each class; the name of a class without one goes to `foreign`.
+std::vector<int64_t> match(const std::vector<std::string>& classes,
+                           const std::vector<std::string>& labels,
+                           std::vector<std::string>& foreign) {
+  std::map<std::string, int64_t> label_of;
+  for (const std::string& label : labels) label_of.emplace(label, label_of.size());
+  std::vector<int64_t> matched;
+  for (const std::string& name : classes) {
+    const auto found = label_of.find(name);
+    if (found == label_of.end()) {
+      foreign.push_back(name);
+    } else {
+      matched.push_back(found->second);
+    }
+  }
+  return matched;
+}
+
+/// Options that change where, how fast or how safely a run goes, but not what comes out of it.
+json without_free_options(json options) {
+  for (const char* name :
+       {"out", "resume", "force", "threads", "loader-threads", "checkpoint-seconds", "json"}) {
+    options.erase(name);
+  }
+  return options;
+}
+
+}  // namespace
+
+TrainingData open_training_data(const DataOptions& options, HeldOut held_out, uint64_t seed) {
+  std::shared_ptr<const Dataset> dataset = open_dataset(options.data);
+  const int64_t count = held_out.count >= 0
+                            ? held_out.count
+                            : std::min(kMostHeldOut, dataset->size() / held_out.part);
+  if (count == 0) return {limited(dataset, options.limit, seed), nullptr};
+  auto [rest, held] = split(dataset, count, seed);
+  return {limited(rest, options.limit, seed), held};
+}
+
+std::shared_ptr<const Dataset> open_data_for(const DataOptions& options,
+                                             const std::vector<std::string>& labels,
+                                             Reporter& reporter) {
+  std::shared_ptr<const Dataset> dataset = limited(open_dataset(options.data), options.limit, 0);
+  const std::vector<std::string>& classes = dataset->classes();
+  if (classes == labels) return dataset;
+  std::vector<std::string> foreign;
+  std::vector<int64_t> matched = match(classes, labels, foreign);
+  if (foreign.empty()) return std::make_shared<Relabelled>(dataset, std::move(matched), labels);
+  if (classes.size() == labels.size()) {
+    reporter.warn(
+        fmt::format("'{}' has classes the model does not name, '{}' for one; they are taken to be "
+                    "in the order of the model's labels",
+                    options.data, foreign.front()));
+    return dataset;
+  }
+  fail("'{}' has the class '{}', which is none of the model's {} labels ('{}', ...)", options.data,
+       foreign.front(), labels.size(), labels.front());
+}
+
+LoadedModel load_dense(const std::string& folder, const std::string& purpose) {
+  LoadedModel model = load_model(fs::path(folder));
+  if (model.acm) fail("'{}' is an adaptive model; {}", folder, purpose);
+  return model;
+}
+
+int64_t channels_of(const json& config) {
+  return integer_field(config, "num_channels", "config.json", 3);
+}
+
+ImageProcessor processor_of(const LoadedModel& model, const std::string& folder) {
+  if (!model.preprocessor) {
+    fail("'{}' has no preprocessor_config.json, which says how pictures are resized and normalised",
+         folder);
+  }
+  return ImageProcessor(*model.preprocessor, channels_of(model.model->config()));
+}
+
+std::vector<int64_t> input_shape(const ImageProcessor& processor) {
+  return {1, processor.channels(), processor.height(), processor.width()};
+}
+
+std::string folder_name(const std::string& folder) {
+  const fs::path path = fs::path(folder).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+json read_json(const std::string& path) { return parse_json(read_text(path), path); }
+
+TrainingRun::TrainingRun(const RunOptions& options, const std::string& command, const CLI::App& app)
+    : folder_(options.out, options.force ? Overwrite::kForce : Overwrite::kRefuse,
+              options.resume ? Start::kResume : Start::kFresh),
+      record_{{"command", command}, {"version", kVersion}, {"options", options_json(app)}} {
+  const fs::path path = folder_.path() / kRecord;
+  if (options.resume && fs::exists(path)) {
+    check_same_options(read_json(path.string()));
+  } else {
+    write_text(path, dump(record_, 2) + "\n");
+  }
+}
+
+TrainingRun::~TrainingRun() {
+  std::error_code ignored;  // what cannot be removed stays; there is nobody to tell
+  if (!committed_ && !fs::exists(folder_.path() / Trainer::kCheckpoint, ignored)) {
+    fs::remove_all(folder_.path(), ignored);
+  }
+}
+
+void TrainingRun::check_same_options(const json& begun) const {
+  const json before = without_free_options(begun.value("options", json::object()));
+  for (const auto& [name, value] : without_free_options(record_.at("options")).items()) {
+    const json old = before.value(name, json());
+    if (old == value) continue;
+    fail(
+        "the unfinished run in '{}' began with --{} {}, not {}; resume it with the options it "
+        "began with, or start over with --force",
+        folder_.path().string(), name, dump(old), dump(value));
+  }
+}
+
+void TrainingRun::commit(const json& results) {
+  record_["results"] = results;
+  write_text(folder_.path() / kRecord, dump(record_, 2) + "\n");
+  const std::vector<std::string> scratch{Trainer::kCheckpoint};
+  committed_ = true;
+  folder_.commit(scratch);
+}
+
+LoaderOptions training_loader(const DataOptions& data, const RunOptions& run, int64_t examples) {
+  LoaderOptions options = data.loader(run.seed);
+  options.shuffle = true;
+  options.drop_last = examples >= data.batch;
+  options.augment = run.augment;
+  return options;
+}
+
+}  // namespace pace::cli

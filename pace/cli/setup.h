@@ -1,0 +1,79 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "pace/cli/options.h"
+#include "pace/models/factory.h"
+
+namespace pace::cli {
+
+/// A data set as a training run sees it.
+struct TrainingData {
+  std::shared_ptr<const Dataset> training;
+  std::shared_ptr<const Dataset> held_out;  ///< null when nothing is held out
+};
+
+/// How many examples are held out: `count`, or when that is negative 1000 or one of `part`,
+/// whichever is less.
+struct HeldOut {
+  int64_t count = -1, part = 20;
+};
+
+/// Holds out examples chosen by `seed`, and only then applies the limit, so that runs of any limit
+/// hold out the same.
+TrainingData open_training_data(const DataOptions& options, HeldOut held_out, uint64_t seed);
+
+/// The data to evaluate a model with these labels on. Classes are matched to labels by name,
+/// whatever their order; when the names are foreign but as many as the labels, they are taken to be
+/// in the same order, with a warning. Throws Error when they cannot be matched.
+std::shared_ptr<const Dataset> open_data_for(const DataOptions& options,
+                                             const std::vector<std::string>& labels,
+                                             Reporter& reporter);
+
+/// The folder's model. Throws Error when it is adaptive; `purpose` says who needs a dense one.
+LoadedModel load_dense(const std::string& folder, const std::string& purpose);
+
+/// How the model wants its pictures prepared. Throws Error when its folder did not say.
+ImageProcessor processor_of(const LoadedModel& model, const std::string& folder);
+int64_t channels_of(const json& config);
+/// [1, channels, height, width]: a picture as it comes out of the processor.
+std::vector<int64_t> input_shape(const ImageProcessor& processor);
+
+/// The last part of a folder's path: what to call the model in it.
+std::string folder_name(const std::string& folder);
+
+/// A JSON file. Throws Error naming it.
+json read_json(const std::string& path);
+
+/// The output folder of a training run: `OUT.partial` with a record of the options in
+/// `training.json`, renamed to `OUT` by commit. A run that fails before its first checkpoint leaves
+/// nothing behind.
+class TrainingRun {
+ public:
+  static constexpr const char* kRecord = "training.json";
+
+  /// Throws Error as RunFolder does, and when a resumed run began with options that lead to
+  /// another result.
+  TrainingRun(const RunOptions& options, const std::string& command, const CLI::App& app);
+  ~TrainingRun();
+
+  const fs::path& path() const { return folder_.path(); }
+  /// What the run was and, once finished, what came out of it.
+  const json& record() const { return record_; }
+  /// Adds the results to the record and gives the folder its name.
+  void commit(const json& results);
+
+ private:
+  void check_same_options(const json& begun) const;
+
+  RunFolder folder_;
+  json record_;
+  bool committed_ = false;
+};
+
+/// A loader for training on the data: shuffled, augmented, batches full where there are enough.
+LoaderOptions training_loader(const DataOptions& data, const RunOptions& run, int64_t examples);
+
+}  // namespace pace::cli

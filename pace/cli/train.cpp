@@ -1,0 +1,186 @@
+#include "pace/cli/train.h"
+
+#include <iostream>
+
+#include "pace/base/error.h"
+#include "pace/cli/setup.h"
+#include "pace/eval/evaluate.h"
+#include "pace/eval/model_card.h"
+#include "pace/train/finetune.h"
+
+namespace pace::cli {
+namespace {
+
+constexpr int64_t kHeldOutPart = 20;  // 5 %
+
+/// The config with the size of the pictures changed for this run: all of the picture, squeezed to
+/// size x size.
+json with_image_size(json preprocessor, int64_t size) {
+  preprocessor["do_resize"] = true;
+  preprocessor["size"] = {{"height", size}, {"width", size}};
+  preprocessor["do_center_crop"] = false;
+  preprocessor.erase("crop_size");
+  preprocessor.erase("default_to_square");
+  return preprocessor;
+}
+
+class Train : public Command {
+ public:
+  void declare(CLI::App& app) override;
+  int run(Terminal& terminal) override;
+
+ private:
+  LoadedModel build(const std::vector<std::string>& labels) const;
+  json preprocessor_for(const LoadedModel& loaded) const;
+  FinetuneOptions finetune_options() const;
+  std::string card(const LoadedModel& loaded, const json& results) const;
+  void print(const json& results) const;
+
+  const CLI::App* app_ = nullptr;
+  DataOptions data_;
+  RunOptions run_;
+  ThreadOptions threads_;
+  FinetuneOptions training_;
+  std::string model_, architecture_, preprocessor_;
+  double head_rate_ = 0.0;
+  int64_t held_out_ = -1, image_size_ = 0, layers_ = 0;
+  bool json_ = false;
+};
+
+void Train::declare(CLI::App& app) {
+  app_ = &app;
+  auto* model = app.add_option("--model", model_, "model folder to start from");
+  auto* architecture = app.add_option("--architecture", architecture_,
+                                      "config.json of a model to train from scratch");
+  model->excludes(architecture);
+  app.add_option("--preprocessor", preprocessor_,
+                 "preprocessor_config.json, in place of that of --model");
+  data_.declare(app, "training data");
+  app.add_option("--held-out", held_out_, "pictures kept from training to measure each epoch")
+      ->check(at_least(0))
+      ->default_str("1000, or 5 % if that is less");
+  run_.declare(app);
+  app.add_option("--epochs", training_.epochs, "may be a fraction")->check(above(0));
+  app.add_option("--rate", training_.learning_rate, "learning rate")->check(at_least(0));
+  app.add_option("--head-rate", head_rate_, "learning rate of the classifier (0: as --rate)")
+      ->check(at_least(0));
+  app.add_option("--weight-decay", training_.weight_decay, "of AdamW")->check(at_least(0));
+  app.add_option("--warmup-steps", training_.warmup_steps, "steps to full learning rate")
+      ->check(at_least(0));
+  app.add_option("--image-size", image_size_,
+                 "train on N x N pixels, and say so in the output's preprocessor_config.json (0: "
+                 "as the model says)")
+      ->check(at_least(0));
+  app.add_option("--layers", layers_, "keep only the first N blocks (0: all)")->check(at_least(0));
+  app.add_flag("--freeze-backbone", training_.freeze_backbone, "train only the classifier");
+  threads_.declare(app);
+  app.add_flag("--json", json_, "print the results as JSON");
+}
+
+LoadedModel Train::build(const std::vector<std::string>& labels) const {
+  const BuildOptions options{labels, layers_, run_.seed};
+  if (!architecture_.empty()) {
+    return build_dense(read_json(architecture_), architecture_, nullptr, options);
+  }
+  const ModelFolder folder = ModelFolder::open(model_);
+  if (folder.config.contains("pace")) {
+    fail("'{}' is an adaptive model; train starts from a dense one", model_);
+  }
+  LoadedModel loaded = build_dense(folder.config, model_, &folder.weights, options);
+  loaded.preprocessor = folder.preprocessor;
+  return loaded;
+}
+
+json Train::preprocessor_for(const LoadedModel& loaded) const {
+  json preprocessor;
+  if (!preprocessor_.empty()) {
+    preprocessor = read_json(preprocessor_);
+  } else if (loaded.preprocessor) {
+    preprocessor = *loaded.preprocessor;
+  } else {
+    throw UsageError(
+        "nothing says how pictures are prepared: give --preprocessor FILE with the fields of a "
+        "preprocessor_config.json");
+  }
+  return image_size_ > 0 ? with_image_size(std::move(preprocessor), image_size_) : preprocessor;
+}
+
+FinetuneOptions Train::finetune_options() const {
+  FinetuneOptions options = training_;
+  if (head_rate_ > 0) options.head_rate = head_rate_;
+  options.clip_norm = run_.clip;
+  options.checkpoint_seconds = run_.checkpoint_seconds;
+  options.bf16 = run_.bf16;
+  options.seed = run_.seed;
+  return options;
+}
+
+int Train::run(Terminal& terminal) {
+  if (model_.empty() && architecture_.empty()) {
+    throw UsageError("give --model FOLDER to start from, or --architecture FILE");
+  }
+  threads_.apply();
+  const TrainingData data = open_training_data(data_, {held_out_, kHeldOutPart}, run_.seed);
+  LoadedModel loaded = build(data.training->classes());
+  loaded.preprocessor = preprocessor_for(loaded);
+  const ImageProcessor processor(*loaded.preprocessor, channels_of(loaded.model->config()));
+  loaded.model->dense_macs(input_shape(processor));  // refuses a size the model cannot take
+
+  TrainingRun run(run_, "train", *app_);
+  Loader loader(data.training, processor, training_loader(data_, run_, data.training->size()),
+                terminal);
+  std::unique_ptr<Loader> held_out;
+  if (data.held_out) {
+    held_out =
+        std::make_unique<Loader>(data.held_out, processor, data_.loader(run_.seed), terminal);
+  }
+  const auto accuracy = [&] { return score(loaded, *held_out, 1.0, 0.0).accuracy; };
+  EpochHook hook;
+  if (held_out) hook = [&](int64_t) { return StepFigures{{"held_out_accuracy", accuracy()}}; };
+  Trainer trainer(run.path(), {kFinetunePhase}, loaded.model->parameters().all(), terminal);
+  finetune(loaded, finetune_options(), loader, trainer, hook);
+
+  json results = {{"out", run_.out},
+                  {"training_items", data.training->size()},
+                  {"held_out_items", data.held_out ? data.held_out->size() : 0},
+                  {"held_out_accuracy", held_out ? json(accuracy()) : json()},
+                  {"broken", loader.broken() + (held_out ? held_out->broken() : 0)}};
+  save_model(run.path(), loaded);
+  write_text(run.path() / "README.md", card(loaded, results));
+  run.commit(results);
+  print(results);
+  return 0;
+}
+
+std::string Train::card(const LoadedModel& loaded, const json& results) const {
+  ModelCard card;
+  card.name = folder_name(run_.out);
+  if (!model_.empty()) {
+    card.base_model = folder_name(model_);
+    card.license = license_of(model_);
+  }
+  card.datasets = {data_.data};
+  const json& accuracy = results["held_out_accuracy"];
+  if (!accuracy.is_null()) card.accuracy = accuracy.get<double>();
+  return render_model_card(card, loaded);
+}
+
+void Train::print(const json& results) const {
+  if (json_) {
+    std::cout << dump(results, 2) << "\n";
+    return;
+  }
+  std::cout << fmt::format("trained on {} pictures; the model is in {}\n",
+                           results["training_items"].get<int64_t>(), run_.out);
+  if (!results["held_out_accuracy"].is_null()) {
+    std::cout << fmt::format("accuracy on {} held out: {:.2f} %\n",
+                             results["held_out_items"].get<int64_t>(),
+                             results["held_out_accuracy"].get<double>() * 100);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Command> make_train() { return std::make_unique<Train>(); }
+
+}  // namespace pace::cli
