@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
 #include <cmath>
+#include <numeric>
 
 #include "tests/eval/tiny.h"
 

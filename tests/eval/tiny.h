@@ -1,6 +1,10 @@
 #pragma once
 
+#include <ATen/CPUGeneratorImpl.h>
+
 #include "pace/base/error.h"
+
+#include <ATen/core/grad_mode.h>
 #include "pace/data/loader.h"
 #include "pace/models/factory.h"
 
@@ -81,7 +85,7 @@ class Pictures : public pace::Dataset {
   int64_t size() const override { return size_; }
   pace::Image image(int64_t index) const override {
     if (index == broken_) pace::fail("picture {} is broken", index);
-    at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(100 + index);
+    at::Generator generator = at::detail::createCPUGenerator(100 + index);
     const at::Tensor noise = at::rand({kSide, kSide, 1}, generator);
     return ((noise + static_cast<double>(label(index))) * 85).to(at::kByte);
   }
