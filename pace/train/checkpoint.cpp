@@ -14,10 +14,15 @@ constexpr const char* kMetadata = "pace.checkpoint";
 constexpr const char* kPrefix = "parameter.";
 
 json to_json(const TrainProgress& progress) {
-  return {{"format", kFormat},           {"phase", progress.phase},
-          {"step", progress.step},       {"total", progress.total},
-          {"batches", progress.batches}, {"seed", progress.seed},
-          {"seconds", progress.seconds}, {"interval", progress.interval.to_json()}};
+  return {{"format", kFormat},
+          {"phase", progress.phase},
+          {"step", progress.step},
+          {"total", progress.total},
+          {"batches", progress.batches},
+          {"broken", progress.broken},
+          {"seed", progress.seed},
+          {"seconds", progress.seconds},
+          {"interval", progress.interval.to_json()}};
 }
 
 TrainProgress from_json(const json& object) {
