@@ -30,7 +30,7 @@ struct LoaderOptions {
   /// Up to this many bytes of decoded pictures stay in memory, so that later epochs need not read
   /// them again: fitted ones, or whole ones when random resized crops need them.
   int64_t cache_bytes = int64_t{1} << 30;
-  Augmentation augment;
+  Augmentation augment = {};
 };
 
 /// Batches prepared ahead by threads, in an order and with random changes that depend only on

@@ -122,8 +122,14 @@ Image resample(const Image& image, int64_t height, int64_t width, Filter filter)
   }
   TORCH_INTERNAL_ASSERT(image.size(2) == 1 || image.size(2) == 3);
   Image result = image.contiguous();
-  if (result.size(1) != width) result = resample_width(result, width, filter);
-  if (result.size(0) != height) result = resample_height(result, height, filter);
+  const bool new_width = result.size(1) != width, new_height = result.size(0) != height;
+  // Each pass rounds, so their order shows in the bytes. Pillow 13 begins with the height when it
+  // loses over twice as many pixels as the width.
+  const int64_t lost_height = result.size(0) - height, lost_width = result.size(1) - width;
+  const bool height_first = lost_height > 0 && lost_height > 2 * lost_width;
+  if (height_first) result = resample_height(result, height, filter);
+  if (new_width) result = resample_width(result, width, filter);
+  if (new_height && !height_first) result = resample_height(result, height, filter);
   return result;
 }
 

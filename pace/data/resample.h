@@ -9,10 +9,9 @@ namespace pace {
 
 enum class Filter { kBilinear, kBicubic };
 
-/// Resizes as PIL's Image.resize does, bit for bit: the filter widens when shrinking
-/// (antialiasing), the rows come first, and each of the two passes rounds to bytes. One or three
-/// channels. Runs in the calling thread only. Throws Error when the result would have no pixels or
-/// more than 2^28.
+/// Resizes as Image.resize of Pillow 13 does, bit for bit: the filter widens when shrinking
+/// (antialiasing), and each of the two passes rounds to bytes. One or three channels. Runs in the
+/// calling thread only. Throws Error when the result would have no pixels or more than 2^28.
 Image resample(const Image& image, int64_t height, int64_t width, Filter filter);
 
 /// The window of `height` x `width` pixels whose first pixel is (top, left) of the picture. What
