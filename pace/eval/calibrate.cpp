@@ -16,6 +16,7 @@ constexpr double kTolerance = 0.005;          ///< of the share of MACs when sea
 constexpr double kInterpolationError = 0.01;  ///< beyond which a point is added between two others
 constexpr double kExtremePrice = 1e4;         ///< outweighs any logit
 constexpr int kMostEvaluations = 12;
+constexpr int kMostHalvings = 3;  ///< of the distance between two budgets
 constexpr std::array kGrid{0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75, 0.87, 1.0};
 
 std::vector<Batch> collect(Loader& loader) {
@@ -111,18 +112,28 @@ std::vector<double> reachable_budgets(const PriceSearch& search) {
   return budgets;
 }
 
-/// Where a budget half-way between two points would not be met by the price half-way, adds one.
+/// Adds points between two where a budget half-way would not be met by the price half-way, and
+/// again between those, to `halvings` levels.
+void fill_between(const PriceSearch& search, const CalibrationPoint& low,
+                  const CalibrationPoint& high, int halvings,
+                  std::vector<CalibrationPoint>& points) {
+  if (halvings == 0) return;
+  CalibrationPoint middle{.budget = std::midpoint(low.budget, high.budget),
+                          .price = std::midpoint(low.price, high.price)};
+  const double excess = search.fraction(middle.budget, middle.price) - middle.budget;
+  if (std::abs(excess) <= kInterpolationError) return;
+  middle.price = search.price(middle.budget, middle.price);
+  fill_between(search, low, middle, halvings - 1, points);
+  points.push_back(middle);
+  fill_between(search, middle, high, halvings - 1, points);
+}
+
+/// The points with as many between them as interpolated prices need.
 std::vector<CalibrationPoint> refine(const PriceSearch& search,
                                      const std::vector<CalibrationPoint>& points) {
-  std::vector<CalibrationPoint> refined;
-  for (size_t i = 0; i < points.size(); ++i) {
-    if (i > 0) {
-      const double budget = std::midpoint(points[i - 1].budget, points[i].budget);
-      const double price = std::midpoint(points[i - 1].price, points[i].price);
-      if (std::abs(search.fraction(budget, price) - budget) > kInterpolationError) {
-        refined.push_back({.budget = budget, .price = search.price(budget, price)});
-      }
-    }
+  std::vector<CalibrationPoint> refined{points.front()};
+  for (size_t i = 1; i < points.size(); ++i) {
+    fill_between(search, points[i - 1], points[i], kMostHalvings, refined);
     refined.push_back(points[i]);
   }
   return refined;

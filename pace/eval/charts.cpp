@@ -32,8 +32,10 @@ std::vector<Result> by_cost(std::vector<Result> results) {
 }
 
 std::string tip(std::string_view name, const Result& result) {
-  return fmt::format("{}: {:.2f}% accuracy at {:.1f}% of the MACs", name, 100 * result.accuracy,
-                     100 * result.macs_fraction);
+  return std::isnan(result.accuracy)
+             ? fmt::format("{}: {:.1f}% of the MACs", name, 100 * result.macs_fraction)
+             : fmt::format("{}: {:.2f}% accuracy at {:.1f}% of the MACs", name,
+                           100 * result.accuracy, 100 * result.macs_fraction);
 }
 
 /// A legend in HTML, so that it wraps as the page narrows. Entries are (CSS class, shape, name).
@@ -62,6 +64,7 @@ std::string series(const svg::Frame& box, const std::string& css, size_t shape,
   Points points;
   std::string marks;
   for (const Result& result : results) {
+    if (std::isnan(result.*value)) continue;
     points.emplace_back(box.px(result.macs_fraction), box.py(result.*value));
     marks +=
         svg::marker(shape, points.back().first, points.back().second, "mark", tip(name, result));
@@ -86,13 +89,14 @@ svg::Axis accuracy_axis(const Report& report) {
       high = std::max(high, result.accuracy);
     }
   }
+  if (low > high) return svg::fit_axis(0.0, 1.0, 5);  // nothing was measured
   const double span = std::max(high - low, 0.02);
   low = std::min(low, std::max(low_baseline, high - 3 * span));
   return svg::fit_axis(std::max(0.0, low - 0.05 * span), std::min(1.0, high + 0.05 * span), 6);
 }
 
 svg::Axis macs_axis(const Report& report) {
-  double low = 1.0, high = 1.0;
+  double low = 0.8, high = 1.0;
   const auto widen = [&](const std::vector<Result>& results) {
     for (const Result& result : results) {
       low = std::min(low, result.macs_fraction);
@@ -111,6 +115,7 @@ std::string accuracy_labels(const svg::Frame& box, const std::vector<Result>& re
   if (results.size() > 8) return {};
   std::string out;
   for (const Result& result : results) {
+    if (std::isnan(result.accuracy)) continue;
     out += svg::text(box.px(result.macs_fraction), box.py(result.accuracy) + 19, "value middle",
                      fmt::format("{:.1f}", 100 * result.accuracy));
   }

@@ -127,7 +127,7 @@ std::vector<int64_t> run_in_turn(std::vector<Track>& tracks, Loader& loader, Rep
     reporter.advance(static_cast<int64_t>(turn) + 1);
   }
   reporter.finish();
-  if (sizes.empty()) fail("there is no readable picture to evaluate on");
+  if (sizes.empty()) fail("there is no batch of pictures to evaluate on");
   return sizes;
 }
 

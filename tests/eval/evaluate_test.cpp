@@ -12,8 +12,6 @@ namespace pace {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Lt;
-using ::testing::Property;
 using ::testing::ThrowsMessage;
 
 constexpr std::array kFields{"budget",        "accuracy",         "macs", "macs_fraction",
@@ -107,11 +105,13 @@ TEST(Evaluate, CountsBrokenPictures) {
   EXPECT_EQ(evaluation.dense.items, 15);
 }
 
-TEST(Evaluate, SaysThatNothingCouldBeRead) {
+TEST(Evaluate, SaysThatThereIsNothingToMeasure) {
   const LoadedModel model = tiny::adaptive();
-  Loader pictures = loader(1, 0);
+  Loader pictures(std::make_shared<tiny::Pictures>(3), tiny::processor(),
+                  {.batch = 8, .drop_last = true});
   EXPECT_THAT([&] { evaluate(model, nullptr, pictures, {0.5}, quiet()); },
-              ThrowsMessage<Error>(HasSubstr("no readable picture")));
+              ThrowsMessage<Error>(HasSubstr("no batch of pictures")));
+  EXPECT_THROW(score(model, pictures, 0.5, 0.0), Error);
 }
 
 }  // namespace
