@@ -88,6 +88,7 @@ int run_entry(const Entry& entry, int argc, const char* const* argv) {
   app.option_defaults()->always_capture_default();
   app.get_formatter()->column_width(34);
   app.set_version_flag("--version", std::string("pace ") + kVersion);
+  app.allow_config_extras(CLI::config_extras_mode::error);  // a misspelt key is no option
   app.set_config("--config", "", "read options from this TOML or INI recipe");
   command->declare(app);
   try {

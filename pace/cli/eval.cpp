@@ -80,7 +80,7 @@ class Eval : public Command {
   DataOptions data_;
   BudgetOptions budget_;
   ThreadOptions threads_;
-  std::string model_, dense_folder_, report_;
+  std::string model_, dense_folder_, report_, results_;
   std::vector<Baseline> baselines_;
   int64_t heat_maps_ = 8;
   bool force_ = false, json_ = false;
@@ -104,9 +104,10 @@ void Eval::declare(CLI::App& app) {
       ->type_name("NAME=FOLDER")
       ->allow_extra_args(false);
   app.add_option("--report", report_, "write a self-contained HTML page here");
+  app.add_option("--results", results_, "write the results as JSON here, whatever is printed");
   app.add_option("--heat-maps", heat_maps_, "pictures in the report with the compute per patch")
       ->check(at_least(0));
-  app.add_flag("--force", force_, "replace a report that exists");
+  app.add_flag("--force", force_, "replace a report or results that exist");
   threads_.declare(app);
   app.add_flag("--json", json_, "print the results as JSON");
 }
@@ -187,8 +188,10 @@ void Eval::report(const LoadedModel& model, const Evaluation& evaluation,
 
 int Eval::run(Terminal& terminal) {
   threads_.apply();
-  if (!report_.empty() && !force_ && fs::exists(report_)) {
-    fail("'{}' exists already; choose another name or replace it with --force", report_);
+  for (const std::string& file : {report_, results_}) {
+    if (!file.empty() && !force_ && fs::exists(file)) {
+      fail("'{}' exists already; choose another name or replace it with --force", file);
+    }
   }
   const LoadedModel model = load_model(fs::path(model_));
   if (!dense_folder_.empty()) {
@@ -205,8 +208,10 @@ int Eval::run(Terminal& terminal) {
   for (const Baseline& baseline : baselines_) {
     series.push_back(measure_baseline(baseline, evaluation.dense, budgets, terminal));
   }
+  const std::string text = dump(results(evaluation, series), 2) + "\n";
+  if (!results_.empty()) write_text(results_, text);
   if (json_) {
-    std::cout << dump(results(evaluation, series), 2) << "\n";
+    std::cout << text;
   } else {
     print(evaluation, series);
   }

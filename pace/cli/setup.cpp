@@ -151,7 +151,8 @@ TrainingRun::~TrainingRun() {
 
 void TrainingRun::check_same_options(const json& begun) const {
   const json before = without_free_options(begun.value("options", json::object()));
-  for (const auto& [name, value] : without_free_options(record_.at("options")).items()) {
+  const json now = without_free_options(record_.at("options"));
+  for (const auto& [name, value] : now.items()) {
     const json old = before.value(name, json());
     if (old == value) continue;
     fail(

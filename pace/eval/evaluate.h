@@ -23,8 +23,8 @@ struct Result {
   double time_fraction =
       1.0;  ///< median over batches of time / dense time on the same batch, in turn
   int64_t items = 0;
-  std::vector<SiteChoices> choices;      ///< in order of execution; empty for a dense model
-  std::vector<float> example_fractions;  ///< share of the dense model's MACs each example used
+  std::vector<SiteChoices> choices = {};      ///< in order of execution; empty for a dense model
+  std::vector<float> example_fractions = {};  ///< share of the dense model's MACs each example used
 };
 
 struct Evaluation {

@@ -10,11 +10,11 @@ namespace pace {
 
 /// What a model card says that the model itself does not know.
 struct ModelCard {
-  std::string name;                   ///< heading of the page
-  std::string base_model;             ///< the model it was made from; may be empty
-  std::string license;                ///< identifier as on the Hugging Face hub; empty if unknown
-  std::vector<std::string> datasets;  ///< trained on
-  std::optional<double> accuracy;     ///< of a dense model, on held-out data
+  std::string name;             ///< heading of the page
+  std::string base_model = {};  ///< the model it was made from; may be empty
+  std::string license = {};     ///< identifier as on the Hugging Face hub; empty if unknown
+  std::vector<std::string> datasets = {};  ///< trained on
+  std::optional<double> accuracy = {};     ///< of a dense model, on held-out data
 };
 
 /// README.md of an output folder: YAML front matter, what the model is, how it is used, and its

@@ -107,8 +107,8 @@ TEST(Evaluate, CountsBrokenPictures) {
 
 TEST(Evaluate, SaysThatThereIsNothingToMeasure) {
   const LoadedModel model = tiny::adaptive();
-  Loader pictures(std::make_shared<tiny::Pictures>(3), tiny::processor(),
-                  {.batch = 8, .drop_last = true});
+  Loader pictures(std::make_shared<tiny::Pictures>(1, /*broken=*/0), tiny::processor(),
+                  {.batch = 8, .skip_broken = true});
   EXPECT_THAT([&] { evaluate(model, nullptr, pictures, {0.5}, quiet()); },
               ThrowsMessage<Error>(HasSubstr("no batch of pictures")));
   EXPECT_THROW(score(model, pictures, 0.5, 0.0), Error);

@@ -94,7 +94,7 @@ TEST(HeatMaps, GiveTheShareOfEveryPatch) {
     EXPECT_EQ(maps[i].image.sizes(), (std::vector<int64_t>{16, 16, 1}));
     EXPECT_GE(maps[i].share.min().item<double>(), 0.0);
     EXPECT_LE(maps[i].share.max().item<double>(), 1.0);
-    if (i > 0) EXPECT_GE(maps[i].macs_fraction, maps[i - 1].macs_fraction);
+    EXPECT_GE(maps[i].macs_fraction, i > 0 ? maps[i - 1].macs_fraction : 0.0);
   }
 }
 
