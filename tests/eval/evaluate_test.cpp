@@ -105,13 +105,12 @@ TEST(Evaluate, CountsBrokenPictures) {
   EXPECT_EQ(evaluation.dense.items, 15);
 }
 
-TEST(Evaluate, SaysThatThereIsNothingToMeasure) {
+TEST(Evaluate, RefusesToMeasureNothing) {
   const LoadedModel model = tiny::adaptive();
-  Loader pictures(std::make_shared<tiny::Pictures>(1, /*broken=*/0), tiny::processor(),
-                  {.batch = 8, .skip_broken = true});
-  EXPECT_THAT([&] { evaluate(model, nullptr, pictures, {0.5}, quiet()); },
-              ThrowsMessage<Error>(HasSubstr("no batch of pictures")));
-  EXPECT_THROW(score(model, pictures, 0.5, 0.0), Error);
+  Loader pictures = loader(1, 0);
+  EXPECT_THROW(evaluate(model, nullptr, pictures, {0.5}, quiet()), Error);
+  EXPECT_THAT([&] { score(model, std::span<const Batch>(), 0.5, 0.0); },
+              ThrowsMessage<Error>(HasSubstr("no example")));
 }
 
 }  // namespace

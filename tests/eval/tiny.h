@@ -2,10 +2,9 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include "pace/base/error.h"
-
-#include <ATen/core/grad_mode.h>
 #include "pace/data/loader.h"
 #include "pace/models/factory.h"
 
