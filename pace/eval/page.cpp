@@ -31,10 +31,10 @@ h1{font-size:clamp(26px,4vw,36px);line-height:1.15;letter-spacing:-.02em;margin:
 h2{font-size:19px;letter-spacing:-.01em;margin:0;font-weight:650}
 h4{font-size:13px;margin:0 0 8px;font-weight:650;text-transform:lowercase}
 section{background:var(--card);border-radius:14px;box-shadow:var(--shadow);padding:24px 26px;
-margin-top:20px;min-width:0}
+margin-top:20px;min-width:0;overflow-x:auto}
 section>p{color:var(--soft);margin:4px 0 16px;max-width:95ch;font-size:14.5px}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr));gap:0 20px}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:14px;margin-top:28px}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:14px;margin-top:28px}
 .figure{background:var(--card);border-radius:14px;box-shadow:var(--shadow);padding:16px 20px}
 .figure b{display:block;font-size:28px;line-height:1.2;letter-spacing:-.02em;font-weight:660}
 .figure span{color:var(--soft);font-size:13.5px}
@@ -61,6 +61,7 @@ footer{color:var(--soft);font-size:13px;margin-top:24px}
 
 constexpr std::string_view kDrawings = R"css(
 svg{display:block;width:100%;height:auto;overflow:visible}
+section>svg{min-width:420px}
 svg text{font-size:12.5px;fill:var(--soft)}
 svg .end{text-anchor:end}svg .middle{text-anchor:middle}
 svg .name{font-size:13px}
