@@ -46,6 +46,28 @@ TEST(Train, StartsFromAFolderWithOtherSizeAndDepth) {
   EXPECT_EQ(config.at("num_hidden_layers"), 1);
 }
 
+/// An IDX file: magic with the number of dimensions, big-endian sizes, bytes.
+void write_idx(const std::string& path, const std::vector<uint8_t>& sizes, std::string bytes) {
+  std::string file{0, 0, 8, static_cast<char>(sizes.size())};
+  for (const uint8_t size : sizes) file += std::string(3, '\0') + static_cast<char>(size);
+  write_text(path, file + bytes);
+}
+
+TEST(Train, ReadsIdxFiles) {
+  std::string pixels, labels;
+  for (int i = 0; i < 24; ++i) {
+    pixels += std::string(16 * 16, static_cast<char>(100 * (i % 2)));
+    labels += static_cast<char>(i % 2);
+  }
+  write_idx(work().path("tiny-images-idx3-ubyte"), {24, 16, 16}, pixels);
+  write_idx(work().path("tiny-labels-idx1-ubyte"), {24}, labels);
+  const std::string out = work().path("from-idx");
+  const Outcome outcome = pace("train --threads 1 --batch 12 --epochs 1 --model " + work().dense() +
+                               " --data idx:" + work().path("tiny") + " --out " + out);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(pace("info --json " + out).parsed().at("labels"), json({"0", "1"}));
+}
+
 TEST(Train, TakesItsOptionsFromARecipe) {
   write_text(work().path("recipe.toml"),
              "# a comment\nepochs = 0.5\nrate = 1e-3\nflip = true\nbatch = 10\nout = \"" +
