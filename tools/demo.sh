@@ -11,12 +11,12 @@ out=out/demo
 mkdir -p "$out"
 
 echo "Making $dense adaptive"
-"$pace" adapt --config $recipe/adapt.toml --model $dense --data $pictures/train --out $out/model --force
+"$pace" adapt --config $recipe/adapt.toml --model $dense --data $pictures/train --out $out/fashion-mnist-vit-adaptive --force
 
 echo
 echo "On the 10,000 test pictures"
-"$pace" eval --model $out/model --dense $dense --data $pictures/t10k --budgets 1,0.75,0.5,0.25 \
+"$pace" eval --model $out/fashion-mnist-vit-adaptive --dense $dense --data $pictures/t10k --budgets 1,0.75,0.5,0.25 \
   --report $out/report.html --results $out/results.json --force
 
 echo
-echo "Report: $out/report.html   Results: $out/results.json   Model: $out/model"
+echo "Report: $out/report.html   Results: $out/results.json   Model: $out/fashion-mnist-vit-adaptive"
