@@ -147,7 +147,7 @@ TEST_P(Laws, TheTaskLossReachesWhatDecides) {
 TEST_P(Laws, SavedAndLoadedItAnswersTheSameBitForBit) {
   LoadedModel model = disturbed();
   model.calibration.curve = {{0.3, 0.4, 0.31, 0.5}, {1.0, -0.7, 0.99, 0.8}};
-  const testing_models::TemporaryFolder folder;
+  const TemporaryFolder folder;
   save_model(folder.path(), model);
   const LoadedModel again = load_model(folder.path());
   const Tensor inputs = backbone().inputs(4);

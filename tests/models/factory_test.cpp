@@ -20,7 +20,6 @@ using testing_models::logits_of;
 using testing_models::randomise;
 using testing_models::small_config;
 using testing_models::small_model;
-using testing_models::TemporaryFolder;
 
 /// Saves a small model after `change` has had its way with config and tensors, and opens it.
 template <class Change>

@@ -2,32 +2,13 @@
 
 #include <ATen/core/grad_mode.h>
 
-#include <unistd.h>
-
-#include <filesystem>
+#include <cmath>
 #include <string>
 
 #include "pace/models/factory.h"
+#include "tests/temporary_folder.h"
 
 namespace pace::testing_models {
-
-/// A folder that lives as long as one test.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "pace-models-XXXXXX").string();
-    if (!mkdtemp(pattern.data())) throw std::runtime_error("no temporary folder");
-    path_ = pattern;
-  }
-  ~TemporaryFolder() { fs::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 /// The config of a tiny ViT or Dinov2 with odd sizes and three classes.
 inline json small_config(bool dinov2 = false) {
