@@ -19,26 +19,11 @@
 
 #include "pace/base/files.h"
 #include "pace/io/image.h"
+#include "tests/temporary_folder.h"
 
 namespace pace::cli {
 
 using nlohmann::json;
-
-/// A new folder under the system's temporary one, removed with everything in it.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "pace-cli-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::runtime_error("cannot make a temporary folder");
-    path_ = name;
-  }
-  ~TemporaryFolder() { fs::remove_all(path_); }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 struct Outcome {
   int status = -1;  ///< 128 + signal when killed by one
