@@ -39,6 +39,11 @@ Tensor learner_output(const Acm& acm, const Hidden& hidden, int64_t n) {
          acm.learner_bias()[n];
 }
 
+/// Of all rows from their mean, summed.
+double squared_deviation(const Tensor& rows) {
+  return (rows - rows.mean(0)).square().sum().item<double>();
+}
+
 Tensor activation_gradient(const Tensor& gradient, const Tensor& before,
                            kernels::Activation activation) {
   return activation == kernels::Activation::kGelu ? at::gelu_backward(gradient, before) : gradient;
@@ -69,18 +74,17 @@ double learner_loss(const Acm& acm, const Tensor& input, const Tensor& target,
                     const std::vector<double>& weights) {
   const at::NoGradGuard no_grad;
   const int64_t learners = acm.shape().learners, width = acm.shape().width;
-  Hidden hidden = hidden_layer(acm, input);
+  const Hidden hidden = hidden_layer(acm, input);
   const at::ScalarType type = hidden.input.scalar_type();
   const Tensor wanted = target.to(at::kFloat);
-  const double scale = 1.0 /
-                       std::max(wanted.var(0, /*unbiased=*/false).sum().item<double>(), 1e-12) /
-                       static_cast<double>(input.size(0));
+  const double scale = 1.0 / std::max(squared_deviation(wanted), 1e-12);
 
   // residual = h_k - o, first for k = N, then walked back; tail = sum over k' >= k of w_k' e_k'.
   Tensor residual = acm.bias() - wanted;
   for (int64_t n = 0; n < learners; ++n) residual.add_(learner_output(acm, hidden, n));
   Tensor tail = at::zeros_like(residual);
   Tensor loss = at::zeros({}, residual.options());
+  Tensor hidden_gradient = at::empty_like(hidden.after);
   Tensor out_gradient = at::empty_like(acm.out_weight());
   Tensor bias_gradient = at::empty_like(acm.learner_bias());
   for (int64_t n = learners - 1; n >= 0; --n) {
@@ -92,10 +96,8 @@ double learner_loss(const Acm& acm, const Tensor& input, const Tensor& target,
     const Tensor after = hidden.after.narrow(1, n * width, width);
     out_gradient.narrow(1, n * width, width).copy_(flow.t().matmul(after));
     bias_gradient[n].copy_(tail.sum(0));
-    // The hidden gradient takes the place of the pre-activations it is computed from.
-    Tensor before = hidden.before.narrow(1, n * width, width);
-    const Tensor back = flow.matmul(hidden.out_weight.narrow(1, n * width, width));
-    before.copy_(activation_gradient(back, before, acm.shape().activation));
+    hidden_gradient.narrow(1, n * width, width)
+        .copy_(flow.matmul(hidden.out_weight.narrow(1, n * width, width)));
   }
   loss += residual.square().sum() * (weights[0] * scale);
   tail.add_(residual, 2.0 * weights[0] * scale);
@@ -103,8 +105,9 @@ double learner_loss(const Acm& acm, const Tensor& input, const Tensor& target,
   accumulate(acm.out_weight(), out_gradient);
   accumulate(acm.learner_bias(), bias_gradient);
   accumulate(acm.bias(), tail.sum(0));
-  accumulate(acm.in_weight(), hidden.before.t().matmul(hidden.input));
-  accumulate(acm.in_bias(), hidden.before.sum(0, /*keepdim=*/false, at::kFloat));
+  hidden_gradient = activation_gradient(hidden_gradient, hidden.before, acm.shape().activation);
+  accumulate(acm.in_weight(), hidden_gradient.t().matmul(hidden.input));
+  accumulate(acm.in_bias(), hidden_gradient.sum(0, /*keepdim=*/false, at::kFloat));
   return loss.item<double>();
 }
 

@@ -14,6 +14,12 @@ namespace pace {
 
 namespace {
 
+/// Of the batches of Phase 3, the share that runs every learner. Gates that draw their choices hardly
+/// ever all draw k = N, so that without it the widest model would never be trained (the sandwich
+/// rule of slimmable networks, arXiv 1903.05134).
+constexpr double kFullWidthShare = 0.125;
+constexpr double kFullWidthPrice = -1e9;  ///< outweighs any logit
+
 double uniform(double low, double high, at::Generator& generator) {
   return low + (high - low) * at::rand({}, generator, at::kDouble).item<double>();
 }
@@ -27,7 +33,7 @@ class Allowance {
     // One pass at full width tells what is fixed and what is adaptive.
     const at::NoGradGuard no_grad;
     Pass pass;
-    pass.price = -1e9;
+    pass.price = kFullWidthPrice;
     std::vector<int64_t> one = input_shape.vec();
     one[0] = 1;
     model.forward(at::zeros(one), pass);
@@ -186,8 +192,14 @@ class Distillation {
     pass.sample = true;
     pass.generator = generator;
     pass.budget = uniform(options_.budget_low, options_.budget_high, generator);
-    // A static gate does not listen to the budget; the price that buys the share is 1 - share.
-    if (!learned_gates()) pass.price = 1.0 - allowed.share(pass.budget);
+    const bool full_width = uniform(0, 1, generator) < kFullWidthShare;
+    if (full_width) {
+      pass.budget = 1.0;
+      pass.price = kFullWidthPrice;
+    } else if (!learned_gates()) {
+      // A static gate does not listen to the budget; the price that buys the share is 1 - share.
+      pass.price = 1.0 - allowed.share(pass.budget);
+    }
 
     const Tensor logits = student_.model->forward(batch.pixels, pass).to(at::kFloat);
     const Tensor log_probabilities = at::log_softmax(logits, -1);
@@ -201,7 +213,7 @@ class Distillation {
       loss = loss + options_.weight_distill * distill;
       figures["distill"] = distill.item<double>();
     }
-    if (learned_gates()) {
+    if (learned_gates() && !full_width) {
       const Tensor budget = budget_loss(pass.ledger, allowed.dense_macs(), pass.budget);
       loss = loss + options_.weight_budget * budget +
              options_.weight_entropy * entropy_loss(pass.ledger) +

@@ -42,7 +42,7 @@ using DistillHook = std::function<StepFigures(const LoadedModel& adaptive, int64
 ///   Phase 1, module-wise distillation: every module alone learns to imitate the dense map at each
 ///   k; Phase 2, gate pre-training on labels computed from the frozen learners' errors; Phase 3,
 ///   end to end: cross-entropy, distillation from the dense model's answer, and the budget, entropy
-///   and diversity losses, each batch at a budget of its own.
+///   and diversity losses, each batch at a budget of its own, one in eight at full width.
 /// Static gates have nothing to learn: Phase 2 is left out and Phase 3 has no auxiliary losses.
 /// Checkpoints and metrics go to `run_folder`. Returns the trained model, uncalibrated.
 LoadedModel distill(const LoadedModel& dense, const DistillOptions& options, Loader& loader,

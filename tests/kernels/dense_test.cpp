@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <tuple>
 
@@ -78,6 +79,29 @@ TEST(Attention, LeavesOutPaddingKeys) {
   const Tensor other = value.clone();
   other[0].slice(1, 4).fill_(1e6);
   EXPECT_TRUE(attention(query, key, other, valid, counter).equal(mixed));
+}
+
+TEST(Attention, TrainsInBfloat16AsInFloat) {
+  const auto random = [] { return at::randn({2, 3, 9, 5}).to(at::kBFloat16).to(at::kFloat); };
+  std::array<Tensor, 3> inputs{random(), random(), random()};
+  const Tensor valid = at::ones({2, 9}, at::kBool), upstream = random();
+  valid[0].slice(0, 4).fill_(false);
+  const auto train = [&](at::ScalarType type) {
+    std::vector<Tensor> results;
+    for (Tensor& input : inputs) input = input.detach().set_requires_grad(true);
+    MacCounter counter;
+    const Tensor mixed =
+        attention(inputs[0].to(type), inputs[1].to(type), inputs[2].to(type), valid, counter);
+    mixed.backward(upstream.to(type));
+    results.push_back(mixed.detach().to(at::kFloat));
+    for (const Tensor& input : inputs) results.push_back(input.grad());
+    return results;
+  };
+  const std::vector<Tensor> half = train(at::kBFloat16), full = train(at::kFloat);
+  for (size_t i = 0; i < full.size(); ++i) {
+    EXPECT_TRUE(at::allclose(half[i], full[i], 0.02, 0.03)) << i;
+    EXPECT_GT(full[i].abs().max().item<float>(), 0.3) << i;
+  }
 }
 
 TEST(PatchEmbedding, EqualsAConvolutionWhoseStrideIsItsKernel) {
