@@ -68,6 +68,8 @@ Tensor Parameters::add(const std::string& name, at::IntArrayRef shape, Initial i
     fail("{}: tensor '{}' of shape {} is missing", where_, name, shape_text(shape));
   } else if (initial.kind == Initial::Kind::kConstant) {
     tensor = at::full(shape, initial.value, at::kFloat);
+  } else if (initial.kind == Initial::Kind::kValues) {
+    tensor = initial.values.reshape(shape).to(at::kFloat).clone();
   } else {
     tensor = truncated_normal(shape, initial.value, generator_);
   }

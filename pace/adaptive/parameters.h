@@ -18,15 +18,17 @@ using WeightSource = std::function<std::optional<Tensor>(const std::string& name
 
 /// How a parameter begins that no source has.
 struct Initial {
-  enum class Kind { kRequired, kConstant, kNormal } kind = Kind::kRequired;
+  enum class Kind { kRequired, kConstant, kNormal, kValues } kind = Kind::kRequired;
   double value =
       0.0;  ///< the constant, or the deviation of kNormal, which is cut off at two of them
+  Tensor values{};  ///< of kValues
 
   static Initial required() { return {}; }
   static Initial constant(double value) { return {Kind::kConstant, value}; }
   static Initial zeros() { return constant(0.0); }
   static Initial ones() { return constant(1.0); }
   static Initial normal(double deviation) { return {Kind::kNormal, deviation}; }
+  static Initial of(Tensor values) { return {Kind::kValues, 0.0, std::move(values)}; }
 };
 
 /// All named tensors of one model, in the order in which its parts asked for them, and their only

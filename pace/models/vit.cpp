@@ -114,6 +114,22 @@ class ViTBlock : public Block {
   Tensor scale1_, scale2_;
 };
 
+/// Position embeddings [1 + side*side, dim] to train from scratch with: zeros for the class token,
+/// then a quarter of the width each for the sine and cosine of both coordinates at frequencies
+/// falling from 1 to 1/100 (as in arXiv 2205.01580, but for grids of few patches).
+Tensor position_waves(int64_t side, int64_t dim) {
+  const int64_t quarter = dim / 4;
+  const Tensor waves = at::zeros({1 + side * side, dim});
+  const Tensor rate = at::pow(100.0, -at::arange(quarter) / static_cast<double>(quarter));
+  const Tensor angle = at::outer(at::arange(side).to(at::kFloat), rate);  // [side, quarter]
+  const Tensor line = at::cat({angle.sin(), angle.cos()}, 1);
+  const Tensor grid = at::cat({line.unsqueeze(1).expand({side, side, -1}),
+                               line.unsqueeze(0).expand({side, side, -1})},
+                              2);
+  waves.slice(0, 1).slice(1, 0, 4 * quarter).copy_(grid.flatten(0, 1));
+  return waves;
+}
+
 /// From pixels to tokens: class token, then patches by rows, with their position embeddings.
 class Embeddings {
  public:
@@ -125,7 +141,8 @@ class Embeddings {
     class_token_ = parameters.add(prefix + "cls_token", {1, 1, config.dim}, normal);
     // Only self-supervised training uses it; kept so that a saved model loses nothing.
     if (config.mask_token) parameters.add(prefix + "mask_token", {1, config.dim}, Initial::zeros());
-    positions_ = parameters.add(prefix + "position_embeddings", {1, positions, config.dim}, normal);
+    positions_ = parameters.add(prefix + "position_embeddings", {1, positions, config.dim},
+                                Initial::of(position_waves(side_, config.dim)));
     const std::string projection = prefix + "patch_embeddings.projection";
     weight_ =
         parameters.add(projection + ".weight", {config.dim, config.channels, patch, patch}, normal);

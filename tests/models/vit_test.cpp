@@ -57,6 +57,22 @@ TEST_P(BothFamilies, LedgerAndCounterAndAnalysisAgree) {
   }
 }
 
+TEST_P(BothFamilies, PositionsTellWhereFromTheStartOfTraining) {
+  const LoadedModel fresh = build_dense(small_config(GetParam()), "small", nullptr, {});
+  const std::string prefix = GetParam() ? "dinov2" : "vit";
+  const at::NoGradGuard no_grad;
+  const Tensor all = fresh.model->parameters().at(prefix + ".embeddings.position_embeddings")[0];
+  EXPECT_EQ(all[0].abs().max().item<float>(), 0.0F) << "the class token stands nowhere";
+  const Tensor grid = all.slice(0, 1).view({4, 4, -1});
+  const auto distance = [&](int row, int column) {
+    return (grid[row][column] - grid[0][0]).norm().item<double>();
+  };
+  EXPECT_GT(distance(0, 1), 0.1);
+  EXPECT_NEAR(distance(0, 1), distance(1, 0), 1e-5);
+  EXPECT_LT(distance(0, 1), distance(1, 1));
+  EXPECT_LT(distance(1, 1), distance(3, 3));
+}
+
 TEST_P(BothFamilies, AnExampleDoesNotDependOnTheRestOfTheBatch) {
   const LoadedModel loaded = small_model(GetParam());
   const Tensor pixels = at::randn({5, 1, 28, 28});
