@@ -3,6 +3,9 @@
 function(pace_layer name)
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/pace/${name}/*.cpp")
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    list(FILTER sources EXCLUDE REGEX "_avx[0-9]+\\.cpp$")
+  endif()
   add_library(pace_${name} STATIC ${sources})
   target_include_directories(pace_${name} PUBLIC "${CMAKE_SOURCE_DIR}")
   target_link_libraries(pace_${name} PUBLIC pace_torch)
@@ -20,3 +23,14 @@ function(pace_layer name)
     target_precompile_headers(pace_${name} REUSE_FROM pace_base)
   endif()
 endfunction()
+
+# The ragged kernel, once per instruction set. These sources see no library's headers, whose inline functions the
+# linker might take for all of the program.
+set(ragged_avx512_flags -mavx512f -mavx512bw -mavx512vl -mavx512bf16 -mfma)
+set(ragged_avx2_flags -mavx2 -mfma)
+set(ragged_plain_flags)
+foreach(isa avx512 avx2 plain)
+  set(source "${CMAKE_SOURCE_DIR}/pace/kernels/ragged_${isa}.cpp")
+  set_source_files_properties("${source}" PROPERTIES SKIP_PRECOMPILE_HEADERS ON
+                              COMPILE_OPTIONS "-O3;-ffp-contract=fast;${ragged_${isa}_flags}")
+endforeach()

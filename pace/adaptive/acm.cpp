@@ -1,5 +1,7 @@
 #include "pace/adaptive/acm.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -58,10 +60,7 @@ Tensor Acm::executed(const Tensor& tokens, Pass& pass) const {
   const bool padded = pass.valid.defined();
   const Tensor rows = padded ? tokens.index({pass.valid}) : tokens.flatten(0, 1);
   const Tensor k = gate_.best(rows, pass);
-  const Tensor offsets = at::cat({bias_.unsqueeze(0), bias_ + learner_bias_.cumsum(0)});
-  const kernels::Learners learners{in_weight_, in_bias_,     out_weight_,
-                                   offsets,    shape_.width, shape_.activation};
-  const Tensor out = kernels::ragged_mlp(rows, k, learners, pass.counter);
+  const Tensor out = run_chosen(rows, k, pass);
 
   const std::vector<int64_t> grid{tokens.size(0), tokens.size(1)};
   Decision decision{site_, {}, {}, choice_cost(), shape_.gate.minimum};
@@ -75,6 +74,31 @@ Tensor Acm::executed(const Tensor& tokens, Pass& pass) const {
   pass.ledger.charge(pass.valid.sum(1).to(at::kDouble) * gate_.macs_per_token());
   pass.ledger.record(std::move(decision));
   return at::zeros({grid[0], grid[1], shape_.out}, out.options()).index_put_({pass.valid}, out);
+}
+
+Tensor Acm::run_chosen(const Tensor& rows, const Tensor& k, Pass& pass) const {
+  if (!rows.is_cpu()) return kernels::grouped_mlp(rows, k, learners(), pass.counter);
+  return kernels::ragged_mlp(rows, k, *packed(), pass.counter);
+}
+
+kernels::Learners Acm::learners() const {
+  const at::NoGradGuard no_grad;
+  const Tensor offsets = at::cat({bias_.unsqueeze(0), bias_ + learner_bias_.cumsum(0)});
+  return {in_weight_, in_bias_, out_weight_, offsets, shape_.width, shape_.activation};
+}
+
+std::shared_ptr<const kernels::PackedLearners> Acm::packed() const {
+  // Every change in place raises a tensor's version, so the sum tells whether any has changed.
+  int64_t version = 0;
+  for (const Tensor& tensor : {in_weight_, in_bias_, out_weight_, learner_bias_, bias_}) {
+    version += static_cast<int64_t>(tensor._version());
+  }
+  const std::lock_guard lock(packing_);
+  if (version != packed_version_) {
+    packed_ = std::make_shared<kernels::PackedLearners>(learners());
+    packed_version_ = version;
+  }
+  return packed_;
 }
 
 bool AcmConfig::covers(MapKind kind) const {

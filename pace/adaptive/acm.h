@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "pace/adaptive/gate.h"
@@ -68,11 +70,19 @@ class Acm : public TokenMap {
  private:
   Tensor relaxed(const Tensor& tokens, Pass& pass) const;
   Tensor executed(const Tensor& tokens, Pass& pass) const;
+  /// rows [rows, in], k [rows] -> [rows, out].
+  Tensor run_chosen(const Tensor& rows, const Tensor& k, Pass& pass) const;
+  kernels::Learners learners() const;
+  /// The weights as the kernel wants them, packed again when training has changed them.
+  std::shared_ptr<const kernels::PackedLearners> packed() const;
 
   AcmShape shape_;
   std::string site_;
   Tensor in_weight_, in_bias_, out_weight_, learner_bias_, bias_;
   Gate gate_;
+  mutable std::mutex packing_;
+  mutable std::shared_ptr<const kernels::PackedLearners> packed_;
+  mutable int64_t packed_version_ = -1;
 };
 
 /// The tensors' name prefix of the module that replaces the map of `spec`.

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "pace/kernels/choice.h"
+
 namespace pace {
 
 namespace {
@@ -40,26 +42,31 @@ double Gate::macs_per_token() const {
   return static_cast<double>(shape_.hidden * (shape_.in + shape_.learners + 1 - shape_.minimum));
 }
 
-Tensor Gate::logits(const Tensor& tokens, Pass& pass) const {
-  Tensor logits;
+Tensor Gate::scores(const Tensor& tokens, Pass& pass) const {
   if (shape_.kind == GateKind::kStatic) {
     std::vector<int64_t> sizes = tokens.sizes().vec();
     sizes.back() = shape_.learners + 1 - shape_.minimum;
-    logits = static_logits(shape_).to(tokens.device()).expand(sizes);
-  } else {
-    const Tensor bias = in_bias_ + budget_weight_ * (2.0 * pass.budget - 1.0);
-    const Tensor hidden = kernels::activate(kernels::linear(tokens, in_weight_, bias, pass.counter),
-                                            kernels::Activation::kGelu);
-    logits = kernels::linear(hidden, out_weight_, out_bias_, pass.counter).to(at::kFloat);
+    return static_logits(shape_).to(tokens.device()).expand(sizes);
   }
-  if (pass.price == 0.0) return logits;
-  const Tensor share = at::arange(shape_.minimum, shape_.learners + 1, logits.options()) /
-                       static_cast<double>(shape_.learners);
-  return logits - share * pass.price;
+  const Tensor bias = in_bias_ + budget_weight_ * (2.0 * pass.budget - 1.0);
+  const Tensor hidden = kernels::activate(kernels::linear(tokens, in_weight_, bias, pass.counter),
+                                          kernels::Activation::kGelu);
+  return kernels::linear(hidden, out_weight_, out_bias_, pass.counter).to(at::kFloat);
 }
 
-Tensor Gate::best(const Tensor& tokens, Pass& pass) const {
-  return logits(tokens, pass).argmax(-1) + shape_.minimum;
+Tensor Gate::charge(double price) const {
+  const Tensor share = at::arange(shape_.minimum, shape_.learners + 1, at::kFloat) /
+                       static_cast<double>(shape_.learners);
+  return share * price;
+}
+
+Tensor Gate::logits(const Tensor& tokens, Pass& pass) const {
+  const Tensor made = scores(tokens, pass);
+  return pass.price == 0.0 ? made : made - charge(pass.price).to(made.device());
+}
+
+Tensor Gate::best(const Tensor& rows, Pass& pass) const {
+  return kernels::best_choice(scores(rows, pass), charge(pass.price)) + shape_.minimum;
 }
 
 Tensor Gate::relaxed(const Tensor& tokens, Pass& pass) const {

@@ -35,8 +35,8 @@ class Gate {
   /// tokens [..., in] -> float [..., N+1-minimum], with the price of the pass taken off.
   Tensor logits(const Tensor& tokens, Pass& pass) const;
 
-  /// The best k of each token: [..., in] -> int64 [...].
-  Tensor best(const Tensor& tokens, Pass& pass) const;
+  /// The best k of each token, the smaller of equals: [rows, in] -> int64 [rows].
+  Tensor best(const Tensor& rows, Pass& pass) const;
 
   /// A differentiable choice: [..., in] -> float [..., N+1], one-hot in value with the gradient of
   /// the softmax (straight-through); drawn with Gumbel noise when the pass samples.
@@ -46,6 +46,11 @@ class Gate {
   double macs_per_token() const;
 
  private:
+  /// What the gate makes of the tokens, before the price is taken off.
+  Tensor scores(const Tensor& tokens, Pass& pass) const;
+  /// float [N+1-minimum]: what a price takes off each logit.
+  Tensor charge(double price) const;
+
   GateShape shape_;
   Tensor in_weight_, in_bias_, budget_weight_, out_weight_, out_bias_;
 };

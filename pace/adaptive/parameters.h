@@ -20,7 +20,7 @@ using WeightSource = std::function<std::optional<Tensor>(const std::string& name
 struct Initial {
   enum class Kind { kRequired, kConstant, kNormal, kValues } kind = Kind::kRequired;
   double value =
-      0.0;  ///< the constant, or the deviation of kNormal, which is cut off at two of them
+      0.0;          ///< the constant, or the deviation of kNormal, which is cut off at two of them
   Tensor values{};  ///< of kValues
 
   static Initial required() { return {}; }

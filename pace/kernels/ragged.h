@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include "pace/kernels/dense.h"
+#include "pace/kernels/isa.h"
+#include "pace/kernels/ragged_block.h"
 
 namespace pace::kernels {
 
@@ -19,10 +21,41 @@ struct Learners {
   int64_t count() const { return in_weight.size(0) / width; }
 };
 
+/// The same weights laid out for the kernel of one instruction set, on the CPU. Packed once; it is
+/// never changed and may be used by several threads at a time.
+class PackedLearners {
+ public:
+  /// `type` is float32, or bfloat16 (weights, input and hidden units are rounded to it, sums are
+  /// float32). Throws Error when `isa` is not available here.
+  explicit PackedLearners(const Learners& learners, at::ScalarType type = at::kFloat,
+                          Isa isa = best_isa());
+
+  int64_t in() const { return in_; }
+  int64_t out() const { return offsets_.size(1); }
+  int64_t count() const { return offsets_.size(0) - 1; }
+  int64_t width() const { return width_; }
+
+ private:
+  friend Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learners,
+                           MacCounter& counter);
+
+  RaggedKernel kernel_;
+  int64_t in_ = 0, width_ = 0;
+  Activation activation_;
+  Tensor in_weight_;   ///< [panels of hidden units, words, panel, pack]
+  Tensor in_bias_;     ///< [panels * panel]
+  Tensor out_weight_;  ///< [panels of outputs, words, panel, pack]
+  Tensor offsets_;     ///< [N+1, out]
+};
+
 /// Each row runs its own number of learners: out[i] = offsets[k_i] + sum_{n < k_i} learner_n(x[i]).
-/// x [rows, in], k [rows] int64 in 0..N -> [rows, out]. Rows are sorted by k, so rows of one k are
-/// a contiguous dense MLP over the first k learners; nothing is masked and nothing else is
-/// computed.
-Tensor ragged_mlp(const Tensor& x, const Tensor& k, const Learners& learners, MacCounter& counter);
+/// x [rows, in] float32, k [rows] int64 in 0..N, both on the CPU -> [rows, out] float32. Records no
+/// gradients. Rows are sorted by k and run in blocks, the widest first; a row's bits depend neither
+/// on the other rows nor on the number of threads.
+Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learners,
+                  MacCounter& counter);
+
+/// The same by tensor operations, one dense MLP for each group of equal k, for other devices.
+Tensor grouped_mlp(const Tensor& x, const Tensor& k, const Learners& learners, MacCounter& counter);
 
 }  // namespace pace::kernels

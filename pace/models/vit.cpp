@@ -123,9 +123,8 @@ Tensor position_waves(int64_t side, int64_t dim) {
   const Tensor rate = at::pow(100.0, -at::arange(quarter) / static_cast<double>(quarter));
   const Tensor angle = at::outer(at::arange(side).to(at::kFloat), rate);  // [side, quarter]
   const Tensor line = at::cat({angle.sin(), angle.cos()}, 1);
-  const Tensor grid = at::cat({line.unsqueeze(1).expand({side, side, -1}),
-                               line.unsqueeze(0).expand({side, side, -1})},
-                              2);
+  const Tensor grid = at::cat(
+      {line.unsqueeze(1).expand({side, side, -1}), line.unsqueeze(0).expand({side, side, -1})}, 2);
   waves.slice(0, 1).slice(1, 0, 4 * quarter).copy_(grid.flatten(0, 1));
   return waves;
 }

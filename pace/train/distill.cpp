@@ -14,9 +14,9 @@ namespace pace {
 
 namespace {
 
-/// Of the batches of Phase 3, the share that runs every learner. Gates that draw their choices hardly
-/// ever all draw k = N, so that without it the widest model would never be trained (the sandwich
-/// rule of slimmable networks, arXiv 1903.05134).
+/// Of the batches of Phase 3, the share that runs every learner. Gates that draw their choices
+/// hardly ever all draw k = N, so that without it the widest model would never be trained (the
+/// sandwich rule of slimmable networks, arXiv 1903.05134).
 constexpr double kFullWidthShare = 0.125;
 constexpr double kFullWidthPrice = -1e9;  ///< outweighs any logit
 

@@ -1,5 +1,6 @@
 #include "pace/kernels/ragged.h"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -47,47 +48,133 @@ Tensor scalar_reference(const Tensor& x, const Tensor& k, const Learners& learne
   return result;
 }
 
-TEST(RaggedMlp, EqualsTheScalarReferenceOverOddSizes) {
-  for (int64_t rows : {1, 2, 7, 33}) {
+struct Kernel {
+  Isa isa;
+  at::ScalarType type;
+};
+
+std::vector<Kernel> kernels_here() {
+  std::vector<Kernel> kernels;
+  for (const Isa isa : available_isas()) {
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) kernels.push_back({isa, type});
+  }
+  return kernels;
+}
+
+class RaggedMlp : public ::testing::TestWithParam<Kernel> {
+ protected:
+  PackedLearners pack(const Learners& learners) const {
+    return PackedLearners(learners, GetParam().type, GetParam().isa);
+  }
+  /// Rounding of inputs, weights and hidden units to bfloat16 adds up; sums are float32.
+  double tolerance(const Tensor& expected) const {
+    const double scale = expected.abs().max().item<double>();
+    return GetParam().type == at::kFloat ? 1e-5 + 3e-6 * scale : 0.02 * scale;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Kernels, RaggedMlp, ::testing::ValuesIn(kernels_here()),
+                         [](const auto& named) {
+                           return to_string(named.param.isa) +
+                                  (named.param.type == at::kFloat ? "_float" : "_bfloat16");
+                         });
+
+struct Sizes {
+  int64_t in, out, count, width;
+};
+
+TEST_P(RaggedMlp, EqualsTheScalarReferenceOverOddSizes) {
+  for (int64_t rows : {1, 2, 7, 33, 131}) {
     for (const auto& [in, out, count, width] :
-         std::vector<std::array<int64_t, 4>>{{1, 1, 1, 1}, {5, 3, 4, 2}, {17, 9, 3, 7}}) {
+         std::vector<Sizes>{{1, 1, 1, 1}, {5, 3, 4, 2}, {17, 9, 3, 7}, {65, 66, 5, 31}}) {
       for (Activation activation : {Activation::kGelu, Activation::kIdentity}) {
         const Learners learners = random_learners(in, out, count, width, activation);
         const Tensor x = at::randn({rows, in}, seeded(rows));
         const Tensor k = at::randint(count + 1, {rows}, seeded(7), at::kLong);
         MacCounter counter;
-        const Tensor y = ragged_mlp(x, k, learners, counter);
-        EXPECT_LT((y - scalar_reference(x, k, learners)).abs().max().item<double>(), 1e-4);
+        const Tensor y = ragged_mlp(x, k, pack(learners), counter);
+        const Tensor expected = scalar_reference(x, k, learners);
+        EXPECT_LT((y - expected).abs().max().item<double>(), tolerance(expected))
+            << rows << " rows, " << in << " to " << out;
         EXPECT_EQ(counter.macs, k.sum().item<int64_t>() * width * (in + out));
       }
     }
   }
 }
 
-TEST(RaggedMlp, RunsNothingWhereNothingIsChosen) {
+TEST_P(RaggedMlp, EqualsGroupedTensorOperationsBeyondOneSlice) {
+  // More than one slice of the input, one chunk of hidden units and one block of rows.
+  const Learners learners = random_learners(450, 70, 16, 61, Activation::kGelu);
+  const Tensor x = at::randn({300, 450}, seeded(5)) * 0.05;
+  const Tensor k = at::randint(17, {300}, seeded(6), at::kLong);
+  MacCounter counter, other;
+  const Tensor y = ragged_mlp(x, k, pack(learners), counter);
+  const Tensor expected = grouped_mlp(x, k, learners, other);
+  EXPECT_LT((y - expected).abs().max().item<double>(), tolerance(expected));
+  EXPECT_EQ(counter.macs, other.macs);
+}
+
+TEST_P(RaggedMlp, GivesARowTheSameBitsWhateverStandsBesideIt) {
+  const Learners learners = random_learners(33, 40, 8, 27, Activation::kGelu);
+  const PackedLearners packed = pack(learners);
+  const Tensor x = at::randn({150, 33}, seeded(5));
+  const Tensor k = at::randint(9, {150}, seeded(6), at::kLong);
+  MacCounter counter;
+  const Tensor all = ragged_mlp(x, k, packed, counter);
+  for (int64_t first = 0; first < 150; first += 29) {
+    const Tensor some =
+        ragged_mlp(x.slice(0, first, first + 13), k.slice(0, first, first + 13), packed, counter);
+    EXPECT_TRUE(some.equal(all.slice(0, first, first + 13))) << first;
+  }
+  const int threads = at::get_num_threads();
+  at::set_num_threads(threads == 1 ? 2 : 1);
+  EXPECT_TRUE(ragged_mlp(x, k, packed, counter).equal(all));
+  at::set_num_threads(threads);
+}
+
+TEST_P(RaggedMlp, IsAsExactAsItsTypeAllows) {
+  // One product at a time: powers of two are exact in either type, so the sum must be as well.
+  Learners learners = random_learners(3, 2, 2, 4, Activation::kIdentity);
+  for (Tensor* tensor :
+       {&learners.in_weight, &learners.in_bias, &learners.out_weight, &learners.offsets}) {
+    *tensor = at::pow(2.0, at::randint(-2, 3, tensor->sizes(), seeded(9), at::kFloat));
+  }
+  const Tensor x = at::pow(2.0, at::randint(-2, 3, {5, 3}, seeded(8), at::kFloat));
+  const Tensor k = at::tensor({2, 0, 1, 1, 2}, at::kLong);
+  learners.in_bias.zero_();
+  learners.in_weight.slice(1, 1).zero_();
+  MacCounter counter;
+  EXPECT_TRUE(ragged_mlp(x, k, pack(learners), counter).equal(scalar_reference(x, k, learners)));
+}
+
+TEST_P(RaggedMlp, RunsNothingWhereNothingIsChosen) {
   const Learners learners = random_learners(4, 3, 2, 5, Activation::kGelu);
   MacCounter counter;
-  const Tensor y = ragged_mlp(at::randn({6, 4}), at::zeros({6}, at::kLong), learners, counter);
+  const Tensor y =
+      ragged_mlp(at::randn({6, 4}), at::zeros({6}, at::kLong), pack(learners), counter);
   EXPECT_TRUE(y.equal(learners.offsets[0].expand({6, 3})));
   EXPECT_EQ(counter.macs, 0);
 }
 
-TEST(RaggedMlp, TakesNoRows) {
+TEST_P(RaggedMlp, TakesNoRows) {
   const Learners learners = random_learners(4, 3, 2, 5, Activation::kGelu);
   MacCounter counter;
-  const Tensor y = ragged_mlp(at::empty({0, 4}), at::empty({0}, at::kLong), learners, counter);
+  const Tensor y =
+      ragged_mlp(at::empty({0, 4}), at::empty({0}, at::kLong), pack(learners), counter);
   EXPECT_EQ(y.sizes(), (std::vector<int64_t>{0, 3}));
 }
 
-TEST(RaggedMlp, RefusesChoicesThatDoNotFit) {
+TEST(RaggedMlpErrors, RefusesChoicesThatDoNotFit) {
   const Learners learners = random_learners(4, 3, 2, 5, Activation::kGelu);
   MacCounter counter;
   const auto run = [&](const Tensor& k) {
-    return error_of([&] { ragged_mlp(at::randn({2, 4}), k, learners, counter); });
+    return error_of([&] { ragged_mlp(at::randn({2, 4}), k, PackedLearners(learners), counter); });
   };
-  EXPECT_EQ(run(at::tensor({0, 3}, at::kLong)),
-            "ragged_mlp: k reaches 3 where there are 2 learners");
-  EXPECT_EQ(run(at::tensor({0}, at::kLong)), "ragged_mlp: k has 1 entries for 2 rows");
+  EXPECT_EQ(run(at::tensor({0, 3}, at::kLong)), "ragged MLP: k is 3 where there are 2 learners");
+  EXPECT_EQ(run(at::tensor({0, -1}, at::kLong)), "ragged MLP: k is -1 where there are 2 learners");
+  EXPECT_EQ(run(at::tensor({0}, at::kLong)), "ragged MLP: k has 1 entries for 2 rows");
+  EXPECT_EQ(error_of([&] { PackedLearners(learners, at::kHalf); }),
+            "ragged MLP: type Half is neither float32 nor bfloat16");
 }
 
 }  // namespace

@@ -94,7 +94,7 @@ TEST(ChoiceErrors, AreTheDistancesOfEachPartialSum) {
                                     module.acm->bias() + module.acm->learner_bias().cumsum(0)});
     const kernels::Learners learners{module.acm->in_weight(), module.acm->in_bias(),
                                      module.acm->out_weight(), offsets, 4};
-    const Tensor y = kernels::ragged_mlp(in, at::full({4}, k, at::kLong), learners, pass.counter);
+    const Tensor y = kernels::grouped_mlp(in, at::full({4}, k, at::kLong), learners, pass.counter);
     EXPECT_TRUE(at::allclose(errors.select(1, k), (y - target).square().sum(1), 1e-4, 1e-4));
   }
 }

@@ -62,12 +62,17 @@ inline LoadedModel model(uint64_t seed = 3) {
   BuildOptions options;
   options.labels = {"left", "middle", "right"};
   options.seed = seed;
-  const json config = {
-      {"model_type", "vit"},    {"architectures", {"ViTForImageClassification"}},
-      {"hidden_size", 16},      {"num_attention_heads", 2},
-      {"num_hidden_layers", 2}, {"intermediate_size", 32},
-      {"patch_size", 4},        {"num_channels", 1},
-      {"image_size", 8},        {"id2label", {{"0", "left"}, {"1", "middle"}, {"2", "right"}}}};
+  const json config = {{"model_type", "vit"},
+                       {"architectures", {"ViTForImageClassification"}},
+                       {"hidden_size", 16},
+                       {"num_attention_heads", 2},
+                       {"num_hidden_layers", 2},
+                       {"intermediate_size", 32},
+                       {"patch_size", 4},
+                       {"num_channels", 1},
+                       {"image_size", 8},
+                       {"initializer_range", 0.1},
+                       {"id2label", {{"0", "left"}, {"1", "middle"}, {"2", "right"}}}};
   return build_dense(config, "toy", nullptr, options);
 }
 
