@@ -42,7 +42,7 @@ class PackedLinear {
     const auto pack = c10::Dispatcher::singleton()
                           .findSchemaOrThrow("mkldnn::_reorder_linear_weight", "")
                           .typed<Tensor(const Tensor&, std::optional<int64_t>)>();
-    weight_ = pack.call(weight.to_mkldnn(), rows);
+    weight_ = pack.call(weight, rows);
   }
   Tensor operator()(const Tensor& x) const {
     using Scalars = c10::List<std::optional<at::Scalar>>;
