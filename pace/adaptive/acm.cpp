@@ -13,7 +13,7 @@ namespace pace {
 Acm::Acm(const AcmShape& shape, const std::string& site, const std::string& prefix,
          Parameters& parameters)
     : shape_(shape), site_(site), gate_(shape.gate, prefix + ".gate", parameters) {
-  const int64_t hidden = shape.learners * shape.width;
+  const int64_t hidden = shape.stacked() * shape.width;
   const auto deviation = [](int64_t fan_in) {
     return 1.0 / std::sqrt(static_cast<double>(fan_in));
   };
@@ -23,13 +23,19 @@ Acm::Acm(const AcmShape& shape, const std::string& site, const std::string& pref
   out_weight_ = parameters.add(prefix + ".out_weight", {shape.out, hidden},
                                Initial::normal(deviation(hidden)));
   learner_bias_ =
-      parameters.add(prefix + ".learner_bias", {shape.learners, shape.out}, Initial::zeros());
+      parameters.add(prefix + ".learner_bias", {shape.stacked(), shape.out}, Initial::zeros());
   bias_ = parameters.add(prefix + ".bias", {shape.out}, Initial::zeros());
+  if (!shape.dense_last) return;
+  dense_weight_ = parameters.add(prefix + ".dense_weight", {shape.out, shape.in},
+                                 Initial::normal(deviation(shape.in)));
+  dense_bias_ = parameters.add(prefix + ".dense_bias", {shape.out}, Initial::zeros());
 }
 
 Tensor Acm::choice_cost() const {
-  return at::arange(shape_.learners + 1, at::kDouble) *
-         static_cast<double>(shape_.macs_per_learner());
+  Tensor cost =
+      at::arange(shape_.learners + 1, at::kDouble) * static_cast<double>(shape_.macs_per_learner());
+  if (shape_.dense_last) cost[-1].fill_(static_cast<double>(shape_.in * shape_.out));
+  return cost;
 }
 
 Tensor Acm::forward(const Tensor& tokens, Pass& pass) const {
@@ -45,15 +51,19 @@ Tensor Acm::relaxed(const Tensor& tokens, Pass& pass) const {
   }
   // sum_k g_k h(z, k) = bias + sum_n s_n(z) G_n with the tail G_n = sum_{k >= n} g_k: a dense MLP
   // whose hidden units are scaled by the tail of their learner, exact and without partial sums.
-  const Tensor tail = choice.slice(-1, 1).flip(-1).cumsum(-1).flip(-1);
+  const Tensor tail = choice.slice(-1, 1, shape_.stacked() + 1).flip(-1).cumsum(-1).flip(-1);
   Tensor hidden = kernels::activate(kernels::linear(tokens, in_weight_, in_bias_, pass.counter),
                                     shape_.activation);
-  hidden = hidden.unflatten(-1, {shape_.learners, shape_.width});
+  hidden = hidden.unflatten(-1, {shape_.stacked(), shape_.width});
   hidden = (hidden * tail.unsqueeze(-1).to(hidden.scalar_type())).flatten(-2);
   const Tensor learned = kernels::linear(hidden, out_weight_, {}, pass.counter);
   pass.ledger.charge(gate_.macs_per_token() * static_cast<double>(tokens.size(1)));
   pass.ledger.record({site_, k, choice, choice_cost(), shape_.gate.minimum});
-  return learned + at::matmul(tail, learner_bias_) + bias_;
+  const Tensor sum = learned + at::matmul(tail, learner_bias_);
+  if (!shape_.dense_last) return sum + bias_;
+  const Tensor whole = choice.slice(-1, shape_.learners);
+  return sum + (1 - whole) * bias_ +
+         whole * kernels::linear(tokens, dense_weight_, dense_bias_, pass.counter);
 }
 
 Tensor Acm::executed(const Tensor& tokens, Pass& pass) const {
@@ -77,6 +87,20 @@ Tensor Acm::executed(const Tensor& tokens, Pass& pass) const {
 }
 
 Tensor Acm::run_chosen(const Tensor& rows, const Tensor& k, Pass& pass) const {
+  if (!shape_.dense_last) return run_learners(rows, k, pass);
+  const Tensor whole = k == shape_.learners;
+  const Tensor index = whole.nonzero().squeeze(1);
+  if (index.size(0) == rows.size(0)) {
+    return kernels::linear(rows, dense_weight_, dense_bias_, pass.counter);
+  }
+  Tensor out = run_learners(rows, k.masked_fill(whole, 0), pass);
+  if (index.size(0) == 0) return out;
+  return out.index_copy(
+      0, index,
+      kernels::linear(rows.index_select(0, index), dense_weight_, dense_bias_, pass.counter));
+}
+
+Tensor Acm::run_learners(const Tensor& rows, const Tensor& k, Pass& pass) const {
   if (!rows.is_cpu()) return kernels::grouped_mlp(rows, k, learners(), pass.counter);
   return kernels::ragged_mlp(rows, k, *packed(), pass.counter);
 }
@@ -118,6 +142,7 @@ AcmShape AcmConfig::shape(const MapSpec& spec) const {
     shape.width = spec.hidden / learners;
     shape.activation = spec.activation;
   } else {
+    shape.dense_last = learners > 1;
     shape.width = spec.in * spec.out / ((spec.in + spec.out) * learners);
     if (shape.width == 0) {
       fail("{}: a projection of {} x {} is too small for {} learners; use at most {}", spec.site,

@@ -12,11 +12,14 @@ namespace pace {
 /// Sizes of one adaptive computation module.
 struct AcmShape {
   int64_t in = 0, out = 0;
-  int64_t learners = 4;  ///< N
-  int64_t width = 0;     ///< hidden units per learner
+  int64_t learners = 4;     ///< N
+  int64_t width = 0;        ///< hidden units per learner
+  bool dense_last = false;  ///< k = N runs the dense map itself, in place of all learners
   kernels::Activation activation = kernels::Activation::kGelu;
   GateShape gate;
 
+  /// How many learners there are to add up.
+  int64_t stacked() const { return dense_last ? learners - 1 : learners; }
   int64_t macs_per_learner() const { return width * (in + out); }  ///< per token
 };
 
@@ -34,9 +37,10 @@ struct AcmConfig {
   /// Throws Error naming `where` and the field that makes no sense.
   void check(const std::string& where) const;
   bool covers(MapKind kind) const;
-  /// Learners of an MLP share its hidden units; learners of a projection together cost what it does
-  /// (width x N x (in + out) = in x out, rounded down). Throws Error when the sizes cannot be
-  /// divided into N learners.
+  /// Learners of an MLP share its hidden units. A learner of a projection costs the N-th part of it
+  /// (width x N x (in + out) = in x out, rounded down); N - 1 of them have too low a rank to be the
+  /// projection, so its last choice is the dense map. Throws Error when the sizes cannot be divided
+  /// into N learners.
   AcmShape shape(const MapSpec& spec) const;
 
   nlohmann::json to_json() const;
@@ -47,7 +51,8 @@ struct AcmConfig {
 /// activation, linear), and a gate that chooses how many of them each token runs:
 ///   h(z, k) = bias + sum_{n <= k} (s_n(z) + learner_bias_n).
 /// The paper has no output biases; they cost nothing and let a module begin as a truncation of the
-/// dense map in which what is left out is replaced by its mean.
+/// dense map in which what is left out is replaced by its mean. Nor has it a last choice that runs
+/// the dense map, h(z, N) = dense(z), which is what lets a projection cost all and lose nothing.
 class Acm : public TokenMap {
  public:
   /// Parameters are named `<prefix>.in_weight` and so on.
@@ -59,11 +64,13 @@ class Acm : public TokenMap {
   const AcmShape& shape() const { return shape_; }
   const std::string& site() const { return site_; }
   const Gate& gate() const { return gate_; }
-  Tensor in_weight() const { return in_weight_; }        ///< [N*width, in]
-  Tensor in_bias() const { return in_bias_; }            ///< [N*width]
-  Tensor out_weight() const { return out_weight_; }      ///< [out, N*width]
-  Tensor learner_bias() const { return learner_bias_; }  ///< [N, out]
+  Tensor in_weight() const { return in_weight_; }        ///< [stacked*width, in]
+  Tensor in_bias() const { return in_bias_; }            ///< [stacked*width]
+  Tensor out_weight() const { return out_weight_; }      ///< [out, stacked*width]
+  Tensor learner_bias() const { return learner_bias_; }  ///< [stacked, out]
   Tensor bias() const { return bias_; }                  ///< [out]
+  Tensor dense_weight() const { return dense_weight_; }  ///< [out, in], undefined without one
+  Tensor dense_bias() const { return dense_bias_; }      ///< [out], undefined without one
   /// MACs of each choice for one token: double [N+1].
   Tensor choice_cost() const;
 
@@ -72,13 +79,14 @@ class Acm : public TokenMap {
   Tensor executed(const Tensor& tokens, Pass& pass) const;
   /// rows [rows, in], k [rows] -> [rows, out].
   Tensor run_chosen(const Tensor& rows, const Tensor& k, Pass& pass) const;
+  Tensor run_learners(const Tensor& rows, const Tensor& k, Pass& pass) const;
   kernels::Learners learners() const;
   /// The weights as the kernel wants them, packed again when training has changed them.
   std::shared_ptr<const kernels::PackedLearners> packed() const;
 
   AcmShape shape_;
   std::string site_;
-  Tensor in_weight_, in_bias_, out_weight_, learner_bias_, bias_;
+  Tensor in_weight_, in_bias_, out_weight_, learner_bias_, bias_, dense_weight_, dense_bias_;
   Gate gate_;
   mutable std::mutex packing_;
   mutable std::shared_ptr<const kernels::PackedLearners> packed_;

@@ -78,7 +78,7 @@ Prefixed ordered_mlp(const Statistics& entry, const AcmShape& shape, const Param
   const Tensor mean = entry.inside.mean().to(at::kFloat).index_select(0, order);
   // What a learner adds on average; a learner left out leaves that average in the bias.
   const Tensor average =
-      (out_weight * mean).unflatten(1, {shape.learners, shape.width}).sum(-1).t();  // [N, out]
+      (out_weight * mean).unflatten(1, {shape.stacked(), shape.width}).sum(-1).t();  // [N, out]
   return {{"in_weight", weights.at(first + ".weight").index_select(0, order)},
           {"in_bias", weights.at(first + ".bias").index_select(0, order)},
           {"out_weight", out_weight},
@@ -88,7 +88,7 @@ Prefixed ordered_mlp(const Statistics& entry, const AcmShape& shape, const Param
 
 Prefixed ordered_projection(const Statistics& entry, const AcmShape& shape,
                             const Parameters& weights) {
-  const int64_t rank = shape.learners * shape.width;
+  const int64_t rank = shape.stacked() * shape.width;
   const Tensor weight = weights.at(entry.spec.dense_names[0] + ".weight").to(at::kDouble);
   const auto [values, vectors] = at::linalg_eigh(entry.inside.variance());  // rising
   const Tensor directions = vectors.flip(1).narrow(1, 0, rank);             // [out, rank]
@@ -102,12 +102,20 @@ Prefixed ordered_projection(const Statistics& entry, const AcmShape& shape,
   }
   const Tensor out_weight = directions * deviation;
   const Tensor shifted =
-      (out_weight * kLinearRange).unflatten(1, {shape.learners, shape.width}).sum(-1).t();
+      (out_weight * kLinearRange).unflatten(1, {shape.stacked(), shape.width}).sum(-1).t();
   return {{"in_weight", directions.t().matmul(weight) / deviation.unsqueeze(1)},
           {"in_bias", directions.t().matmul(centre) / deviation + kLinearRange},
           {"out_weight", out_weight},
           {"learner_bias", -shifted},
           {"bias", mean}};
+}
+
+/// The dense map that a projection keeps as its last choice.
+void keep_dense(const MapSpec& spec, const Parameters& weights, TensorMap& tensors) {
+  const std::string prefix = acm_prefix(spec), &dense = spec.dense_names[0];
+  if (!tensors.contains(prefix + ".dense_weight")) return;
+  tensors[prefix + ".dense_weight"] = weights.at(dense + ".weight").detach();
+  if (spec.bias) tensors[prefix + ".dense_bias"] = weights.at(dense + ".bias").detach();
 }
 
 /// The gate's first layer, drawn for inputs of unit variance, made to see the input standardised.
@@ -137,6 +145,7 @@ TensorMap initial_weights(const Teacher& teacher, const AcmConfig& acm, InitKind
   }
   TensorMap tensors;
   for (const auto& [name, tensor] : fresh.all()) tensors[name] = tensor.detach();
+  for (const MapSpec& spec : teacher.model().maps()) keep_dense(spec, weights, tensors);
   if (kind == InitKind::kRandom) return tensors;
 
   for (const auto& [site, entry] : measure(teacher, loader, examples)) {

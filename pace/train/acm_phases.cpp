@@ -57,23 +57,25 @@ void accumulate(const Tensor& parameter, const Tensor& gradient) {
 }  // namespace
 
 std::vector<double> phase1_weights(const AcmShape& shape, double full_share) {
-  const int64_t last = shape.learners, first = std::min(shape.gate.minimum, last);
+  const int64_t last = shape.stacked(), first = std::min(shape.gate.minimum, last);
   std::vector<double> weights(last + 1, 0.0);
   if (first == last) {
     weights[last] = 1.0;
     return weights;
   }
+  // What adds up to the dense map is to stay it; where k = N is the dense map, all k count alike.
+  const double share = shape.dense_last ? 1.0 / static_cast<double>(last + 1 - first) : full_share;
   for (int64_t k = first; k < last; ++k) {
-    weights[k] = (1.0 - full_share) / static_cast<double>(last - first);
+    weights[k] = (1.0 - share) / static_cast<double>(last - first);
   }
-  weights[last] = full_share;
+  weights[last] = share;
   return weights;
 }
 
 double learner_loss(const Acm& acm, const Tensor& input, const Tensor& target,
                     const std::vector<double>& weights) {
   const at::NoGradGuard no_grad;
-  const int64_t learners = acm.shape().learners, width = acm.shape().width;
+  const int64_t learners = acm.shape().stacked(), width = acm.shape().width;
   const Hidden hidden = hidden_layer(acm, input);
   const at::ScalarType type = hidden.input.scalar_type();
   const Tensor wanted = target.to(at::kFloat);
@@ -117,9 +119,13 @@ Tensor choice_errors(const Acm& acm, const Tensor& input, const Tensor& target) 
   Tensor residual = acm.bias() - target.to(at::kFloat);
   Tensor errors = at::empty({input.size(0), acm.shape().learners + 1}, residual.options());
   errors.select(1, 0).copy_(residual.square().sum(1));
-  for (int64_t n = 0; n < acm.shape().learners; ++n) {
+  for (int64_t n = 0; n < acm.shape().stacked(); ++n) {
     residual.add_(learner_output(acm, hidden, n));
     errors.select(1, n + 1).copy_(residual.square().sum(1));
+  }
+  if (acm.shape().dense_last) {
+    const Tensor dense = at::linear(input, acm.dense_weight(), acm.dense_bias()) - target;
+    errors.select(1, acm.shape().learners).copy_(dense.to(at::kFloat).square().sum(1));
   }
   return errors;
 }

@@ -88,6 +88,8 @@ double AdamW::step(double scale) {
     at::_fused_adamw_(parameters, grads, means, squares, {}, steps,
                       groups_[g].learning_rate * scale, beta1_, beta2_, groups_[g].weight_decay,
                       epsilon_, /*amsgrad=*/false, /*maximize=*/false);
+    // The fused kernel changes them unseen; who keeps something made of them must be told.
+    for (const Tensor& parameter : parameters) parameter.unsafeGetTensorImpl()->bump_version();
   }
   return norm;
 }

@@ -15,11 +15,12 @@ struct Module {
   AcmShape shape;
   std::unique_ptr<Acm> acm;
 
-  explicit Module(int64_t minimum = 0) {
+  explicit Module(int64_t minimum = 0, bool dense_last = false) {
     shape.in = 6;
     shape.out = 5;
     shape.learners = 4;
     shape.width = 3;
+    shape.dense_last = dense_last;
     shape.gate.in = 6;
     shape.gate.hidden = 8;
     shape.gate.learners = 4;
@@ -37,9 +38,13 @@ struct Module {
   }
 };
 
-TEST(Acm, PaddingCostsNothingAndChangesNothing) {
+/// Both kinds of a last choice: all learners together, or the dense map itself.
+class AcmOfEitherEnd : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(DenseLast, AcmOfEitherEnd, ::testing::Bool());
+
+TEST_P(AcmOfEitherEnd, PaddingCostsNothingAndChangesNothing) {
   const at::NoGradGuard no_grad;
-  const Module module;
+  const Module module(0, GetParam());
   const Tensor tokens = at::randn({2, 5, 6}, seeded(1));
   for (Form form : {Form::kExecuted, Form::kRelaxed}) {
     Pass padded, bare;
@@ -68,8 +73,38 @@ TEST(Acm, NeverChoosesLessThanTheMinimum) {
   EXPECT_TRUE(cheap.ledger.decisions()[0].choice.eq(2).all().item<bool>());
 }
 
-TEST(Acm, GradientsOfTheLearnersAgreeWithFiniteDifferences) {
-  Module module;
+TEST(Acm, TheLastChoiceOfAProjectionIsTheDenseMap) {
+  const at::NoGradGuard no_grad;
+  const Module module(0, true);
+  const Tensor tokens = at::randn({3, 9, 6}, seeded(1));
+  for (Form form : {Form::kExecuted, Form::kRelaxed}) {
+    Pass dear;
+    dear.form = form;
+    dear.price = -1e6;
+    const Tensor y = module.run(tokens, dear);
+    EXPECT_TRUE(at::allclose(
+        y, at::linear(tokens, module.acm->dense_weight(), module.acm->dense_bias()), 1e-5, 1e-5));
+    EXPECT_TRUE(dear.ledger.decisions()[0].choice.eq(4).all().item<bool>());
+    EXPECT_EQ(module.acm->choice_cost()[4].item<double>(), 6 * 5);
+  }
+}
+
+TEST_P(AcmOfEitherEnd, ExecutedEqualsRelaxedWhereTokensDiffer) {
+  const at::NoGradGuard no_grad;
+  const Module module(0, GetParam());
+  const Tensor tokens = at::randn({4, 40, 6}, seeded(1)) * 3;
+  Pass executed, relaxed;
+  relaxed.form = Form::kRelaxed;
+  const Tensor y = module.run(tokens, executed);
+  EXPECT_TRUE(at::allclose(y, module.run(tokens, relaxed), 1e-4, 1e-5));
+  const Tensor choice = executed.ledger.decisions()[0].choice;
+  EXPECT_TRUE(choice.eq(4).any().item<bool>() && choice.lt(4).any().item<bool>());
+  EXPECT_EQ(executed.ledger.macs().sum().item<double>(),
+            static_cast<double>(executed.counter.macs));
+}
+
+TEST_P(AcmOfEitherEnd, GradientsOfTheLearnersAgreeWithFiniteDifferences) {
+  Module module(0, GetParam());
   const Tensor tokens = at::randn({2, 4, 6}, seeded(2));
   const Tensor weights = at::randn({2, 4, 5}, seeded(3));
   const auto loss = [&] {
@@ -78,7 +113,9 @@ TEST(Acm, GradientsOfTheLearnersAgreeWithFiniteDifferences) {
     return (module.run(tokens, pass) * weights).sum();
   };
   loss().backward();
-  for (const std::string name : {"in_weight", "in_bias", "out_weight", "learner_bias", "bias"}) {
+  std::vector<std::string> names{"in_weight", "in_bias", "out_weight", "learner_bias", "bias"};
+  if (GetParam()) names.insert(names.end(), {"dense_weight", "dense_bias"});
+  for (const std::string& name : names) {
     const Tensor parameter = module.parameters.at("acm.layer.0.mlp." + name);
     const at::NoGradGuard no_grad;
     const Tensor flat = parameter.view(-1);

@@ -62,12 +62,12 @@ inline pace::LoadedModel adaptive() {
   for (const pace::MapSpec& spec : original.model->maps()) {
     const std::string prefix = pace::acm_prefix(spec);
     const pace::AcmShape shape = acm.shape(spec);
-    const int64_t hidden = shape.learners * shape.width, gate = shape.gate.hidden;
+    const int64_t hidden = shape.stacked() * shape.width, gate = shape.gate.hidden;
     const int64_t choices = shape.learners + 1 - shape.gate.minimum;
     tensors[prefix + ".in_weight"] = random({hidden, shape.in}, 0.2);
     tensors[prefix + ".in_bias"] = at::zeros({hidden});
     tensors[prefix + ".out_weight"] = random({shape.out, hidden}, 0.1);
-    tensors[prefix + ".learner_bias"] = at::zeros({shape.learners, shape.out});
+    tensors[prefix + ".learner_bias"] = at::zeros({shape.stacked(), shape.out});
     tensors[prefix + ".bias"] = at::zeros({shape.out});
     tensors[prefix + ".gate.in_weight"] = random({gate, shape.in}, 0.5);
     tensors[prefix + ".gate.in_bias"] = at::zeros({gate});

@@ -14,8 +14,6 @@ struct Method {
   /// The dense model with this method in its seams, untrained and as close to it as the method
   /// begins.
   std::function<LoadedModel(const LoadedModel& dense)> untouched;
-  /// Whether the untouched model at full budget is the dense model (law 3).
-  bool exact_at_full_budget;
   /// How far the measured MACs of a calibrated budget may be from it (law 5), given the tiny
   /// models.
   double budget_tolerance = 0.02;
@@ -47,9 +45,9 @@ inline std::vector<Method> methods() {
   const std::vector<MapKind> all{MapKind::kMlp, MapKind::kQuery, MapKind::kKey, MapKind::kValue,
                                  MapKind::kOutput};
   return {
-      {"AcmMlp", with(acm_of({MapKind::kMlp}, 4, GateKind::kLearned)), true},
-      {"AcmAll", with(acm_of(all, 4, GateKind::kLearned)), false},
-      {"AcmStatic", with(acm_of({MapKind::kMlp}, 4, GateKind::kStatic)), true,
+      {"AcmMlp", with(acm_of({MapKind::kMlp}, 4, GateKind::kLearned))},
+      {"AcmAll", with(acm_of(all, 4, GateKind::kLearned))},
+      {"AcmStatic", with(acm_of({MapKind::kMlp}, 4, GateKind::kStatic)),
        /* four whole learners in each of two layers */ 0.04},
   };
 }

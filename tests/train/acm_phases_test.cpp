@@ -3,6 +3,8 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include "pace/train/optimizer.h"
+
 namespace pace {
 namespace {
 
@@ -12,12 +14,13 @@ struct Module {
   Parameters parameters{no_weights(), [](const std::string&) { return true; }, 3};
   std::unique_ptr<Acm> acm;
 
-  Module() {
+  explicit Module(bool dense_last = false) {
     AcmShape shape;
     shape.in = 6;
     shape.out = 5;
     shape.learners = 3;
     shape.width = 4;
+    shape.dense_last = dense_last;
     shape.gate.learners = 3;
     shape.gate.in = 6;
     acm = std::make_unique<Acm>(shape, "site", "acm", parameters);
@@ -81,6 +84,9 @@ TEST(Phase1Weights, SumToOneAndFavourTheDenseMap) {
   EXPECT_EQ(phase1_weights(shape, 0.4), (std::vector<double>{0, 0.6 / 3, 0.6 / 3, 0.6 / 3, 0.4}));
   shape.gate.minimum = 4;
   EXPECT_EQ(phase1_weights(shape, 0.4), (std::vector<double>{0, 0, 0, 0, 1}));
+  shape.gate.minimum = 2;
+  shape.dense_last = true;
+  EXPECT_EQ(phase1_weights(shape, 0.4), (std::vector<double>{0, 0, 0.5, 0.5}));
 }
 
 TEST(ChoiceErrors, AreTheDistancesOfEachPartialSum) {
@@ -97,6 +103,35 @@ TEST(ChoiceErrors, AreTheDistancesOfEachPartialSum) {
     const Tensor y = kernels::grouped_mlp(in, at::full({4}, k, at::kLong), learners, pass.counter);
     EXPECT_TRUE(at::allclose(errors.select(1, k), (y - target).square().sum(1), 1e-4, 1e-4));
   }
+}
+
+TEST(ChoiceErrors, EndWithTheDenseMapWhereItIsTheLastChoice) {
+  const at::NoGradGuard no_grad;
+  const Module module(true);
+  const Tensor in = at::randn({4, 6}, seeded(1));
+  const Tensor target = at::linear(in, module.acm->dense_weight(), module.acm->dense_bias()) + 0.5;
+  const Tensor errors = choice_errors(*module.acm, in, target);
+  EXPECT_EQ(errors.size(1), 4);
+  EXPECT_TRUE(at::allclose(errors.select(1, 3), at::full({4}, 5 * 0.25), 1e-4, 1e-4));
+  EXPECT_GT(errors.slice(1, 0, 3).min().item<float>(), 1e-3);
+}
+
+TEST(Acm, ExecutesTheWeightsThatTrainingHasChanged) {
+  Module module;
+  const Tensor tokens = at::randn({2, 4, 6}, seeded(2));
+  const auto run = [&](Form form) {
+    Pass pass;
+    pass.form = form;
+    pass.price = -1e6;
+    pass.ledger.open(tokens.size(0));
+    return module.acm->forward(tokens, pass);
+  };
+  const Tensor before = run(Form::kExecuted);
+  run(Form::kRelaxed).sum().backward();
+  AdamW({{module.parameters.all(), 0.1, 0.0}}, 0.0).step(1.0);
+  const Tensor after = run(Form::kExecuted);
+  EXPECT_FALSE(at::allclose(before, after, 0.1));
+  EXPECT_TRUE(at::allclose(run(Form::kRelaxed), after, 1e-4, 1e-5));
 }
 
 TEST(RatioLabels, FollowThePapersRule) {
