@@ -54,8 +54,11 @@ Tensor Acm::relaxed(const Tensor& tokens, Pass& pass) const {
   const Tensor tail = choice.slice(-1, 1, shape_.stacked() + 1).flip(-1).cumsum(-1).flip(-1);
   Tensor hidden = kernels::activate(kernels::linear(tokens, in_weight_, in_bias_, pass.counter),
                                     shape_.activation);
-  hidden = hidden.unflatten(-1, {shape_.stacked(), shape_.width});
-  hidden = (hidden * tail.unsqueeze(-1).to(hidden.scalar_type())).flatten(-2);
+  // Each unit's tail by a product with zeros and ones: broadcasting over the few units of a learner
+  // takes LibTorch longer.
+  const Tensor learner_of_unit =
+      at::eye(shape_.stacked(), tail.options()).repeat_interleave(shape_.width, 1);
+  hidden = hidden * at::matmul(tail, learner_of_unit).to(hidden.scalar_type());
   const Tensor learned = kernels::linear(hidden, out_weight_, {}, pass.counter);
   pass.ledger.charge(gate_.macs_per_token() * static_cast<double>(tokens.size(1)));
   pass.ledger.record({site_, k, choice, choice_cost(), shape_.gate.minimum});

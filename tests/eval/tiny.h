@@ -69,6 +69,8 @@ inline pace::LoadedModel adaptive() {
     tensors[prefix + ".out_weight"] = random({shape.out, hidden}, 0.1);
     tensors[prefix + ".learner_bias"] = at::zeros({shape.stacked(), shape.out});
     tensors[prefix + ".bias"] = at::zeros({shape.out});
+    tensors[prefix + ".dense_weight"] = random({shape.out, shape.in}, 0.2);
+    tensors[prefix + ".dense_bias"] = at::zeros({shape.out});
     tensors[prefix + ".gate.in_weight"] = random({gate, shape.in}, 0.5);
     tensors[prefix + ".gate.in_bias"] = at::zeros({gate});
     tensors[prefix + ".gate.budget_weight"] = random({gate}, 0.5);
