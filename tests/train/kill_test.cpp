@@ -31,7 +31,7 @@ void train_into(const fs::path& target) {
 }
 
 /// Trains in a process of its own and kills it after `delay`; whether it was alive until then.
-bool killed_after(const fs::path& target, std::chrono::milliseconds delay) {
+bool killed_after(const fs::path& target, std::chrono::microseconds delay) {
   const pid_t child = ::fork();
   if (child == 0) {
     try {
@@ -54,13 +54,16 @@ bool killed_after(const fs::path& target, std::chrono::milliseconds delay) {
 TEST(KillTest, KilledAgainAndAgainEndsTheSame) {
   at::set_num_threads(1);
   TemporaryFolder folder;
+  const auto start = std::chrono::steady_clock::now();
   train_into(folder / "whole");
+  const auto whole = std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::steady_clock::now() - start);
 
   auto random = random_for({1});
   int kills = 0;
   while (!fs::exists(folder / "killed") && !HasFailure()) {
-    // Longer and longer, so that a slow machine gets on as well.
-    const std::chrono::milliseconds delay(random() % 60 + static_cast<uint64_t>(kills) * 4);
+    // A small part of the whole, longer and longer, so that it comes to its end at last.
+    const auto delay = whole * (random() % 100 + static_cast<uint64_t>(kills) * 8) / 800;
     if (killed_after(folder / "killed", delay)) ++kills;
   }
   EXPECT_GE(kills, 5);
