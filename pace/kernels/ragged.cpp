@@ -91,10 +91,10 @@ Sorted sort_by_choice(const Tensor& k, int64_t count) {
 
 /// Rows of a block: enough that the weights are read seldom, few enough that blocks of different
 /// widths, taken widest first, end at the same time on all threads.
-int64_t block_rows(int64_t rows, int64_t tile) {
-  constexpr int64_t kBlocksPerThread = 4, kLeast = 24, kMost = 96;
+int64_t block_rows(int64_t rows, const RaggedKernel& kernel) {
+  constexpr int64_t kBlocksPerThread = 4, kLeast = 24;
   const int64_t share = rows / (kBlocksPerThread * at::get_num_threads());
-  return round_up(std::clamp(share, kLeast, kMost - tile), tile);
+  return round_up(std::clamp(share, kLeast, kernel.most - kernel.tile), kernel.tile);
 }
 
 }  // namespace
@@ -137,7 +137,7 @@ Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learne
   call.gelu = learners.activation_ == Activation::kGelu;
 
   const RaggedKernel& kernel = learners.kernel_;
-  const int64_t height = block_rows(rows, kernel.tile), blocks = (rows + height - 1) / height;
+  const int64_t height = block_rows(rows, kernel), blocks = (rows + height - 1) / height;
   std::atomic<int64_t> next{0};
   const auto work = [&](int64_t, int64_t) {
     const Tensor memory =

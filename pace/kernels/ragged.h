@@ -33,7 +33,6 @@ class PackedLearners {
   int64_t in() const { return in_; }
   int64_t out() const { return offsets_.size(1); }
   int64_t count() const { return offsets_.size(0) - 1; }
-  int64_t width() const { return width_; }
 
  private:
   friend Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learners,

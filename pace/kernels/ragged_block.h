@@ -26,6 +26,7 @@ struct RaggedCall {
 struct RaggedKernel {
   int64_t panel = 0;  ///< columns of a packed panel
   int64_t tile = 0;   ///< rows computed together
+  int64_t most = 0;   ///< rows of a block
   int64_t pack = 0;   ///< inputs in a packed word of four bytes: 1 of float32 or 2 of bfloat16
   /// Floats of scratch that a block of `rows` needs, aligned to 64 bytes.
   int64_t (*scratch)(const RaggedCall& call, int64_t rows) = nullptr;
