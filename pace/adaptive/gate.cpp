@@ -72,7 +72,7 @@ Tensor Gate::best(const Tensor& rows, Pass& pass) const {
 Tensor Gate::relaxed(const Tensor& tokens, Pass& pass) const {
   Tensor scores = logits(tokens, pass);
   const bool learned = shape_.kind == GateKind::kLearned;
-  if (pass.sample && learned) scores = scores + gumbel_like(scores, pass.generator);
+  if (pass.noise > 0 && learned) scores = scores + pass.noise * gumbel_like(scores, pass.generator);
   Tensor choice = at::one_hot(scores.argmax(-1), scores.size(-1)).to(at::kFloat);
   if (learned) {
     const Tensor soft = at::softmax(scores / shape_.temperature, -1);

@@ -39,7 +39,7 @@ class Gate {
   Tensor best(const Tensor& rows, Pass& pass) const;
 
   /// A differentiable choice: [..., in] -> float [..., N+1], one-hot in value with the gradient of
-  /// the softmax (straight-through); drawn with Gumbel noise when the pass samples.
+  /// the softmax (straight-through); Gumbel noise added as the pass says.
   Tensor relaxed(const Tensor& tokens, Pass& pass) const;
 
   const GateShape& shape() const { return shape_; }

@@ -4,8 +4,8 @@
 
 namespace pace {
 
-Tensor budget_loss(const Ledger& ledger, double dense_macs, double budget) {
-  return (ledger.soft_macs() / dense_macs - budget).abs();
+Tensor budget_loss(const Ledger& ledger, double dense_macs, double price) {
+  return ledger.soft_macs() * (price / dense_macs);
 }
 
 Tensor entropy_loss(const Ledger& ledger) {

@@ -4,10 +4,11 @@
 
 namespace pace {
 
-/// |mean MACs / dense MACs - budget|, the budget loss L_b of ACM, cost-weighted over all parts.
-/// Scalar. Here the share is of the whole model, fixed work included, so that it means what the
-/// user's budget means.
-Tensor budget_loss(const Ledger& ledger, double dense_macs, double budget);
+/// price * mean MACs / dense MACs, the budget loss L_b of ACM, cost-weighted over all parts.
+/// Scalar. With the price that holds the choices at a budget this is the Lagrangian of the task
+/// under that budget: every part gives up what is worth least per MAC. The paper's |share - budget|
+/// pushes with the same force at every budget, which low ones need more of.
+Tensor budget_loss(const Ledger& ledger, double dense_macs, double price);
 
 /// L_e of ACM: mean over (example, part) of sum_n a_n ln a_n / ln(choices), a the histogram of
 /// choices over the example's tokens; in [-1, 0], least when choices within an example are spread.

@@ -22,9 +22,10 @@ struct Pass {
   /// argmax_k(logit_k - price * cost_k / cost_N). Calibration finds the price that meets a budget
   /// exactly; 0 leaves the gates' own choice.
   double price = 0.0;
-  /// Relaxed form: draw choices with Gumbel noise (training) instead of taking the best one.
-  bool sample = false;
-  at::Generator generator;  ///< used when sampling
+  /// Relaxed form: scale of the Gumbel noise added to the logits of a choice. 1 draws choices with
+  /// the probabilities of their softmax, 0 takes the best one.
+  double noise = 0.0;
+  at::Generator generator;  ///< of the noise
   /// bool [batch, tokens], false for padding; undefined when every token is real.
   Tensor valid;
 

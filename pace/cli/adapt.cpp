@@ -13,7 +13,6 @@ namespace pace::cli {
 namespace {
 
 constexpr int64_t kCalibrationPart = 5;  // 20 %
-constexpr double kHookBudget = 0.5;      // at which the epochs of the last phase are measured
 
 class Adapt : public Command {
  public:
@@ -97,6 +96,8 @@ void Adapt::declare_phases(CLI::App& app) {
   app.add_option("--budget-low", o.budget_low, "each batch draws its budget from here ...")
       ->check(above_to(0, 1));
   app.add_option("--budget-high", o.budget_high, "... to here")->check(above_to(0, 1));
+  number("--noise", o.noise,
+         "Phase 3: scale of the Gumbel noise on the gates' choices; 1 draws them");
   number("--weight-budget", o.weight_budget, "Phase 3: weight of the budget loss");
   number("--weight-entropy", o.weight_entropy, "Phase 3: weight of the entropy loss");
   number("--weight-diversity", o.weight_diversity, "Phase 3: weight of the diversity loss");
@@ -131,8 +132,9 @@ int Adapt::run(Terminal& terminal) {
   Loader loader(data.training, processor, training_loader(data_, run_, data.training->size()),
                 terminal);
   Loader held_out(data.held_out, processor, data_.loader(run_.seed), terminal);
-  const DistillHook hook = [&](const LoadedModel& adaptive, int64_t) -> StepFigures {
-    const Score measured = score(adaptive, held_out, kHookBudget, 0.0);
+  const DistillHook hook = [&](const LoadedModel& adaptive, double budget,
+                               double price) -> StepFigures {
+    const Score measured = score(adaptive, held_out, budget, price);
     return {{"held_out_accuracy", measured.accuracy},
             {"held_out_macs_fraction", measured.macs_fraction}};
   };

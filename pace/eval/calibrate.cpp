@@ -130,12 +130,16 @@ void fill_between(const PriceSearch& search, const CalibrationPoint& low,
 
 /// The points with as many between them as interpolated prices need.
 std::vector<CalibrationPoint> refine(const PriceSearch& search,
-                                     const std::vector<CalibrationPoint>& points) {
+                                     const std::vector<CalibrationPoint>& points,
+                                     Reporter& reporter) {
+  reporter.start("calibrate: between", static_cast<int64_t>(points.size()) - 1);
   std::vector<CalibrationPoint> refined{points.front()};
   for (size_t i = 1; i < points.size(); ++i) {
     fill_between(search, points[i - 1], points[i], kMostHalvings, refined);
     refined.push_back(points[i]);
+    reporter.advance(static_cast<int64_t>(i), fmt::format("{} budgets", refined.size()));
   }
+  reporter.finish();
   return refined;
 }
 
@@ -159,7 +163,7 @@ Calibration calibrate(const LoadedModel& model, const LoadedModel& dense, Loader
   reporter.finish();
 
   Calibration calibration;
-  calibration.curve = refine(search, points);
+  calibration.curve = refine(search, points, reporter);
   reporter.start("calibrate: accuracy", static_cast<int64_t>(calibration.curve.size()) + 1);
   calibration.dense_metric = score(dense, all, 1.0, 0.0).accuracy;
   int64_t done = 1;

@@ -9,16 +9,18 @@
 #include "pace/adaptive/losses.h"
 #include "pace/base/error.h"
 #include "pace/train/acm_phases.h"
+#include "pace/train/price_control.h"
 
 namespace pace {
 
 namespace {
 
-/// Of the batches of Phase 3, the share that runs every learner. Gates that draw their choices
-/// hardly ever all draw k = N, so that without it the widest model would never be trained (the
-/// sandwich rule of slimmable networks, arXiv 1903.05134).
+/// Of the batches of Phase 3, the share that runs every learner. Gates hardly ever all choose
+/// k = N, so that without it the widest model would never be trained (the sandwich rule of
+/// slimmable networks, arXiv 1903.05134).
 constexpr double kFullWidthShare = 0.125;
 constexpr double kFullWidthPrice = -1e9;  ///< outweighs any logit
+constexpr double kMeasuredBudget = 0.5;   ///< at which the epochs of Phase 3 are measured
 
 double uniform(double low, double high, at::Generator& generator) {
   return low + (high - low) * at::rand({}, generator, at::kDouble).item<double>();
@@ -77,7 +79,8 @@ class Distillation {
         teacher_(dense, options.acm),
         student_(initial_student(dense)),
         split_(split_parameters(student_.model->parameters())),
-        trainer_(run_folder, phases(), student_.model->parameters().all(), reporter) {
+        prices_(options.budget_low, options.budget_high),
+        trainer_(run_folder, phases(), checkpointed(), reporter) {
     student_.preprocessor = dense.preprocessor;
     for (Acm* acm : student_.modules) by_site_[acm->site()] = acm;
   }
@@ -118,8 +121,9 @@ class Distillation {
     const Objective objective = [this](const Batch& batch, at::Generator& generator) {
       return end_to_end_step(batch, generator);
     };
-    const EpochHook epoch_hook = [&](int64_t epoch) {
-      return hook ? hook(student_, epoch) : StepFigures{};
+    const EpochHook epoch_hook = [&](int64_t) {
+      if (!hook || !allowance_) return StepFigures{};
+      return hook(student_, kMeasuredBudget, price(kMeasuredBudget));
     };
     PhaseOptions phase = phase_options("end-to-end", options_.epochs3);
     phase.floor = 0.01;
@@ -137,6 +141,12 @@ class Distillation {
   std::vector<std::string> phases() const {
     if (!learned_gates()) return {"learners", "end-to-end"};
     return {"learners", "gates", "end-to-end"};
+  }
+
+  NamedTensors checkpointed() const {
+    NamedTensors tensors = student_.model->parameters().all();
+    tensors.emplace_back("prices", prices_.state());
+    return tensors;
   }
 
   LoadedModel initial_student(const LoadedModel& dense) {
@@ -185,20 +195,24 @@ class Distillation {
     return {loss.item<double>(), hits.item<double>()};
   }
 
+  /// What a batch of Phase 3 charges for a budget.
+  double price(double budget) const {
+    // A static gate does not listen to the budget; the price that buys a share is 1 - share.
+    return learned_gates() ? prices_.price(budget) : 1.0 - allowance_->share(budget);
+  }
+
   StepFigures end_to_end_step(const Batch& batch, at::Generator& generator) {
     const Allowance& allowed = allowance(batch);
     Pass pass;
     pass.form = Form::kRelaxed;
-    pass.sample = true;
+    pass.noise = options_.noise;
     pass.generator = generator;
     pass.budget = uniform(options_.budget_low, options_.budget_high, generator);
+    pass.price = price(pass.budget);
     const bool full_width = uniform(0, 1, generator) < kFullWidthShare;
     if (full_width) {
       pass.budget = 1.0;
       pass.price = kFullWidthPrice;
-    } else if (!learned_gates()) {
-      // A static gate does not listen to the budget; the price that buys the share is 1 - share.
-      pass.price = 1.0 - allowed.share(pass.budget);
     }
 
     const Tensor logits = student_.model->forward(batch.pixels, pass).to(at::kFloat);
@@ -214,18 +228,18 @@ class Distillation {
       figures["distill"] = distill.item<double>();
     }
     if (learned_gates() && !full_width) {
-      const Tensor budget = budget_loss(pass.ledger, allowed.dense_macs(), pass.budget);
+      const Tensor budget = budget_loss(pass.ledger, allowed.dense_macs(), pass.price);
       loss = loss + options_.weight_budget * budget +
              options_.weight_entropy * entropy_loss(pass.ledger) +
              options_.weight_diversity * diversity_loss(pass.ledger);
-      figures["budget_gap"] = budget.item<double>();
     }
     loss.backward();
+    const double spent = pass.ledger.macs().mean().item<double>() / allowed.dense_macs();
+    if (learned_gates() && !full_width) prices_.update(pass.budget, spent);
     figures["loss"] = loss.item<double>();
     figures["cross_entropy"] = task.item<double>();
     figures["budget"] = pass.budget;
-    const Tensor macs = pass.ledger.macs();
-    figures["macs_fraction"] = macs.mean().item<double>() / allowed.dense_macs();
+    figures["macs_fraction"] = spent;
     const Tensor hits = logits.detach().argmax(-1) == batch.targets.argmax(-1);
     figures["accuracy"] = hits.to(at::kFloat).mean().item<double>();
     return figures;
@@ -236,6 +250,7 @@ class Distillation {
   Teacher teacher_;
   LoadedModel student_;
   Split split_;
+  PriceControl prices_;
   Trainer trainer_;
   std::map<std::string, Acm*> by_site_;
   std::optional<Allowance> allowance_;
@@ -255,6 +270,7 @@ void DistillOptions::check() const {
       budget_low > 0 && budget_low <= budget_high && budget_high <= 1,
       fmt::format("budgets are drawn between {} and {}; they must lie in (0, 1], the lower first",
                   budget_low, budget_high));
+  require(noise >= 0, fmt::format("noise is {}; it cannot be negative", noise));
   require(statistics_examples > 0, "at least one example is needed to measure activations");
   require(epochs1 >= 0 && epochs2 >= 0 && epochs3 >= 0, "phases cannot last less than 0 epochs");
   require(rate1 > 0 && rate2 > 0 && rate3 > 0 && gate_rate3 > 0, "learning rates must be above 0");

@@ -23,7 +23,8 @@ struct DistillOptions {
   double rate1 = 1e-3, rate2 = 1e-2, rate3 = 1e-4;
   double gate_rate3 = 1e-3;                    ///< rate of the gates in Phase 3
   double budget_low = 0.2, budget_high = 1.0;  ///< each batch's budget is drawn between them
-  double weight_budget = 0.1, weight_entropy = 0.05, weight_diversity = 0.05;
+  double noise = 0.0;  ///< of the gates' choices in Phase 3 (Pass::noise); the paper's is 1
+  double weight_budget = 0.5, weight_entropy = 0.01, weight_diversity = 0.01;
   double weight_distill =
       1.0;  ///< of the KL divergence from the dense model's answer, beside cross-entropy
   double clip_norm = 1.0;  ///< in Phases 2 and 3; the modules of Phase 1 share no gradient
@@ -35,14 +36,17 @@ struct DistillOptions {
   void check() const;
 };
 
-/// Measures the adaptive model at the end of each epoch of Phase 3.
-using DistillHook = std::function<StepFigures(const LoadedModel& adaptive, int64_t epoch)>;
+/// Measures the adaptive model at the end of each epoch of Phase 3, at a budget and the price that
+/// met it in training.
+using DistillHook =
+    std::function<StepFigures(const LoadedModel& adaptive, double budget, double price)>;
 
 /// Makes a dense model adaptive: initial learners from its weights and activations, then
 ///   Phase 1, module-wise distillation: every module alone learns to imitate the dense map at each
 ///   k; Phase 2, gate pre-training on labels computed from the frozen learners' errors; Phase 3,
 ///   end to end: cross-entropy, distillation from the dense model's answer, and the budget, entropy
-///   and diversity losses, each batch at a budget of its own, one in eight at full width.
+///   and diversity losses, each batch at a budget of its own, held by a price (PriceControl), one
+///   in eight at full width.
 /// Static gates have nothing to learn: Phase 2 is left out and Phase 3 has no auxiliary losses.
 /// Checkpoints and metrics go to `run_folder`. Returns the trained model, uncalibrated.
 LoadedModel distill(const LoadedModel& dense, const DistillOptions& options, Loader& loader,

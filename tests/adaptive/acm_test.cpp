@@ -147,7 +147,7 @@ TEST(Gate, SamplesInProportionToTheSoftmax) {
   const Tensor tokens = at::randn({1, 1, 6}, seeded(4)).expand({1, 20000, 6});
   Pass pass;
   pass.form = Form::kRelaxed;
-  pass.sample = true;
+  pass.noise = 1.0;
   pass.generator = seeded(6);
   const Tensor frequency = module.acm->gate().relaxed(tokens, pass).mean({0, 1});
   Pass plain;

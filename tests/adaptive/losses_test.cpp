@@ -34,15 +34,15 @@ TEST(Ledger, CountsNoPadding) {
   EXPECT_EQ(ledger.macs().item<double>(), 2.0);
 }
 
-TEST(BudgetLoss, IsTheDistanceFromTheBudget) {
+TEST(BudgetLoss, IsThePriceOfTheShareSpent) {
   const Ledger ledger = ledger_of(at::tensor({0, 1, 2, 2}, at::kLong).view({2, 2}));
-  EXPECT_NEAR(budget_loss(ledger, 200.0, 0.5).item<double>(), 125.0 / 200 - 0.5, 1e-6);
-  EXPECT_NEAR(budget_loss(ledger, 200.0, 0.9).item<double>(), 0.9 - 125.0 / 200, 1e-6);
+  EXPECT_NEAR(budget_loss(ledger, 200.0, 0.5).item<double>(), 0.5 * 125.0 / 200, 1e-6);
+  EXPECT_NEAR(budget_loss(ledger, 200.0, -2.0).item<double>(), -2.0 * 125.0 / 200, 1e-6);
 }
 
-TEST(BudgetLoss, ItsGradientPushesTowardsTheBudget) {
+TEST(BudgetLoss, ItsGradientPushesTowardsCheaperChoices) {
   const Ledger ledger = ledger_of(at::tensor({0, 1, 2, 2}, at::kLong).view({2, 2}));
-  budget_loss(ledger, 200.0, 0.1).backward();
+  budget_loss(ledger, 200.0, 0.7).backward();
   const Tensor gradient = ledger.decisions()[0].soft.grad();
   EXPECT_GT(gradient[0][0][2].item<float>(), gradient[0][0][1].item<float>());
   EXPECT_GT(gradient[0][0][1].item<float>(), gradient[0][0][0].item<float>());

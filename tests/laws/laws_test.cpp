@@ -127,7 +127,7 @@ TEST_P(Laws, TheTaskLossReachesWhatDecides) {
   const LoadedModel model = disturbed();
   Pass pass = pass_with(Form::kRelaxed, 0.0);
   pass.budget = 0.7;  // at 0.5 the gates are told 0
-  pass.sample = true;
+  pass.noise = 1.0;
   pass.generator = at::make_generator<at::CPUGeneratorImpl>(1);
   const Tensor logits = model.model->forward(backbone().inputs(6), pass);
   at::cross_entropy_loss(logits, at::tensor({0, 1, 2, 0, 1, 2}, at::kLong)).backward();
