@@ -20,6 +20,7 @@ Acm::Acm(const AcmShape& shape, const std::string& site, const std::string& pref
   in_weight_ = parameters.add(prefix + ".in_weight", {hidden, shape.in},
                               Initial::normal(deviation(shape.in)));
   in_bias_ = parameters.add(prefix + ".in_bias", {hidden}, Initial::zeros());
+  centre_ = parameters.add(prefix + ".centre", {hidden}, Initial::zeros());
   out_weight_ = parameters.add(prefix + ".out_weight", {shape.out, hidden},
                                Initial::normal(deviation(hidden)));
   learner_bias_ =
@@ -54,6 +55,7 @@ Tensor Acm::relaxed(const Tensor& tokens, Pass& pass) const {
   const Tensor tail = choice.slice(-1, 1, shape_.stacked() + 1).flip(-1).cumsum(-1).flip(-1);
   Tensor hidden = kernels::activate(kernels::linear(tokens, in_weight_, in_bias_, pass.counter),
                                     shape_.activation);
+  hidden.sub_(centre_.to(hidden.scalar_type()));
   // Each unit's tail by a product with zeros and ones: broadcasting over the few units of a learner
   // takes LibTorch longer.
   const Tensor learner_of_unit =
@@ -110,14 +112,16 @@ Tensor Acm::run_learners(const Tensor& rows, const Tensor& k, Pass& pass) const 
 
 kernels::Learners Acm::learners() const {
   const at::NoGradGuard no_grad;
-  const Tensor offsets = at::cat({bias_.unsqueeze(0), bias_ + learner_bias_.cumsum(0)});
+  const Tensor central =
+      (out_weight_ * centre_).unflatten(1, {shape_.stacked(), shape_.width}).sum(-1).t();
+  const Tensor offsets = at::cat({bias_.unsqueeze(0), bias_ + (learner_bias_ - central).cumsum(0)});
   return {in_weight_, in_bias_, out_weight_, offsets, shape_.width, shape_.activation};
 }
 
 std::shared_ptr<const kernels::PackedLearners> Acm::packed() const {
   // Every change in place raises a tensor's version, so the sum tells whether any has changed.
   int64_t version = 0;
-  for (const Tensor& tensor : {in_weight_, in_bias_, out_weight_, learner_bias_, bias_}) {
+  for (const Tensor& tensor : {in_weight_, in_bias_, centre_, out_weight_, learner_bias_, bias_}) {
     version += static_cast<int64_t>(tensor._version());
   }
   const std::lock_guard lock(packing_);

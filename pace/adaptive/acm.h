@@ -49,10 +49,13 @@ struct AcmConfig {
 
 /// An adaptive computation module (arXiv 2312.10193): N learners s_n of the same shape (linear,
 /// activation, linear), and a gate that chooses how many of them each token runs:
-///   h(z, k) = bias + sum_{n <= k} (s_n(z) + learner_bias_n).
-/// The paper has no output biases; they cost nothing and let a module begin as a truncation of the
-/// dense map in which what is left out is replaced by its mean. Nor has it a last choice that runs
-/// the dense map, h(z, N) = dense(z), which is what lets a projection cost all and lose nothing.
+///   h(z, k) = bias + sum_{n <= k} (s_n(z) + learner_bias_n),
+///   s_n(z) = out_weight_n (activation(in_weight_n z + in_bias_n) - centre_n).
+/// The paper has neither output biases nor a centre. Both cost nothing when executed. With the
+/// centre at the mean of the hidden units a module begins as a truncation of the dense map in which
+/// what is left out counts as its mean, and an optimiser that moves all output weights one way does
+/// not shift the output. Nor has the paper a last choice that runs the dense map, h(z, N) =
+/// dense(z), which is what lets a projection cost all and lose nothing.
 class Acm : public TokenMap {
  public:
   /// Parameters are named `<prefix>.in_weight` and so on.
@@ -67,6 +70,7 @@ class Acm : public TokenMap {
   Tensor in_weight() const { return in_weight_; }        ///< [stacked*width, in]
   Tensor in_bias() const { return in_bias_; }            ///< [stacked*width]
   Tensor out_weight() const { return out_weight_; }      ///< [out, stacked*width]
+  Tensor centre() const { return centre_; }              ///< [stacked*width], never trained
   Tensor learner_bias() const { return learner_bias_; }  ///< [stacked, out]
   Tensor bias() const { return bias_; }                  ///< [out]
   Tensor dense_weight() const { return dense_weight_; }  ///< [out, in], undefined without one
@@ -86,7 +90,8 @@ class Acm : public TokenMap {
 
   AcmShape shape_;
   std::string site_;
-  Tensor in_weight_, in_bias_, out_weight_, learner_bias_, bias_, dense_weight_, dense_bias_;
+  Tensor in_weight_, in_bias_, centre_, out_weight_, learner_bias_, bias_;
+  Tensor dense_weight_, dense_bias_;
   Gate gate_;
   mutable std::mutex packing_;
   mutable std::shared_ptr<const kernels::PackedLearners> packed_;

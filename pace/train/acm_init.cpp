@@ -68,7 +68,7 @@ std::map<std::string, Statistics> measure(const Teacher& teacher, Loader& loader
 
 using Prefixed = std::vector<std::pair<std::string, Tensor>>;
 
-Prefixed ordered_mlp(const Statistics& entry, const AcmShape& shape, const Parameters& weights) {
+Prefixed ordered_mlp(const Statistics& entry, const Parameters& weights) {
   const std::string &first = entry.spec.dense_names[0], &second = entry.spec.dense_names[1];
   const Tensor out = weights.at(second + ".weight");
   const Tensor importance =
@@ -76,14 +76,11 @@ Prefixed ordered_mlp(const Statistics& entry, const AcmShape& shape, const Param
   const Tensor order = importance.argsort(/*dim=*/0, /*descending=*/true);
   const Tensor out_weight = out.index_select(1, order);
   const Tensor mean = entry.inside.mean().to(at::kFloat).index_select(0, order);
-  // What a learner adds on average; a learner left out leaves that average in the bias.
-  const Tensor average =
-      (out_weight * mean).unflatten(1, {shape.stacked(), shape.width}).sum(-1).t();  // [N, out]
   return {{"in_weight", weights.at(first + ".weight").index_select(0, order)},
           {"in_bias", weights.at(first + ".bias").index_select(0, order)},
+          {"centre", mean},
           {"out_weight", out_weight},
-          {"learner_bias", -average},
-          {"bias", weights.at(second + ".bias") + average.sum(0)}};
+          {"bias", weights.at(second + ".bias") + out_weight.mv(mean)}};
 }
 
 Prefixed ordered_projection(const Statistics& entry, const AcmShape& shape,
@@ -96,17 +93,14 @@ Prefixed ordered_projection(const Statistics& entry, const AcmShape& shape,
   const Tensor deviation = values.flip(0).narrow(0, 0, rank).maximum(floor).sqrt();
 
   const Tensor mean = entry.inside.mean();
-  Tensor centre = -mean;
+  Tensor shift = -mean;
   if (entry.spec.bias) {
-    centre = centre + weights.at(entry.spec.dense_names[0] + ".bias").to(at::kDouble);
+    shift = shift + weights.at(entry.spec.dense_names[0] + ".bias").to(at::kDouble);
   }
-  const Tensor out_weight = directions * deviation;
-  const Tensor shifted =
-      (out_weight * kLinearRange).unflatten(1, {shape.stacked(), shape.width}).sum(-1).t();
   return {{"in_weight", directions.t().matmul(weight) / deviation.unsqueeze(1)},
-          {"in_bias", directions.t().matmul(centre) / deviation + kLinearRange},
-          {"out_weight", out_weight},
-          {"learner_bias", -shifted},
+          {"in_bias", directions.t().matmul(shift) / deviation + kLinearRange},
+          {"centre", at::full({rank}, kLinearRange)},
+          {"out_weight", directions * deviation},
           {"bias", mean}};
 }
 
@@ -152,7 +146,7 @@ TensorMap initial_weights(const Teacher& teacher, const AcmConfig& acm, InitKind
     const std::string prefix = acm_prefix(entry.spec);
     const AcmShape shape = acm.shape(entry.spec);
     const Prefixed parts = entry.spec.kind == MapKind::kMlp
-                               ? ordered_mlp(entry, shape, weights)
+                               ? ordered_mlp(entry, weights)
                                : ordered_projection(entry, shape, weights);
     for (const auto& [name, tensor] : parts) {
       tensors[prefix + "." + name] = tensor.to(at::kFloat).contiguous();

@@ -13,7 +13,7 @@ namespace {
 
 /// The learners' weights in the type that matrix products run in, and the hidden layer they share.
 struct Hidden {
-  Tensor before, after;  ///< [tokens, N*width]: before and after the activation
+  Tensor before, after;  ///< [tokens, N*width]: before the activation; after it, less the centre
   Tensor input;          ///< [tokens, in]
   Tensor out_weight;     ///< [out, N*width]
 };
@@ -26,7 +26,8 @@ Hidden hidden_layer(const Acm& acm, const Tensor& input) {
   hidden.input = input.to(type);
   hidden.out_weight = acm.out_weight().to(type);
   hidden.before = at::linear(hidden.input, acm.in_weight().to(type), acm.in_bias().to(type));
-  hidden.after = kernels::activate(hidden.before, acm.shape().activation);
+  hidden.after =
+      kernels::activate(hidden.before, acm.shape().activation).sub_(acm.centre().to(type));
   return hidden;
 }
 

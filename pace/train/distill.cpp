@@ -64,6 +64,7 @@ Split split_parameters(const Parameters& parameters) {
   for (const auto& entry : parameters.all()) {
     const bool acm = entry.first.starts_with("acm.");
     const bool gate = entry.first.find(".gate.") != std::string::npos;
+    if (acm && entry.first.ends_with(".centre")) continue;
     (!acm ? split.backbone : gate ? split.gates : split.learners).push_back(entry);
   }
   return split;

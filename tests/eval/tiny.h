@@ -66,6 +66,7 @@ inline pace::LoadedModel adaptive() {
     const int64_t choices = shape.learners + 1 - shape.gate.minimum;
     tensors[prefix + ".in_weight"] = random({hidden, shape.in}, 0.2);
     tensors[prefix + ".in_bias"] = at::zeros({hidden});
+    tensors[prefix + ".centre"] = random({hidden}, 0.2);
     tensors[prefix + ".out_weight"] = random({shape.out, hidden}, 0.1);
     tensors[prefix + ".learner_bias"] = at::zeros({shape.stacked(), shape.out});
     tensors[prefix + ".bias"] = at::zeros({shape.out});

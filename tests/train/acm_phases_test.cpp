@@ -34,7 +34,7 @@ struct Module {
 /// The same loss with every partial sum written out, for autograd.
 Tensor plain_loss(const Acm& acm, const Tensor& in, const Tensor& target,
                   const std::vector<double>& weights) {
-  const Tensor hidden = at::gelu(at::linear(in, acm.in_weight(), acm.in_bias()));
+  const Tensor hidden = at::gelu(at::linear(in, acm.in_weight(), acm.in_bias())) - acm.centre();
   const double scale = 1.0 / target.var(0, false).sum().item<double>() / in.size(0);
   Tensor sum = acm.bias().expand_as(target);
   Tensor loss = (sum - target).square().sum() * weights[0];
@@ -96,8 +96,10 @@ TEST(ChoiceErrors, AreTheDistancesOfEachPartialSum) {
   const Tensor errors = choice_errors(*module.acm, in, target);
   for (int64_t k = 0; k <= 3; ++k) {
     Pass pass;
-    const Tensor offsets = at::cat({module.acm->bias().unsqueeze(0),
-                                    module.acm->bias() + module.acm->learner_bias().cumsum(0)});
+    const Tensor central = (module.acm->out_weight() * module.acm->centre()).unflatten(1, {3, 4});
+    const Tensor each = module.acm->learner_bias() - central.sum(-1).t();
+    const Tensor offsets =
+        at::cat({module.acm->bias().unsqueeze(0), module.acm->bias() + each.cumsum(0)});
     const kernels::Learners learners{module.acm->in_weight(), module.acm->in_bias(),
                                      module.acm->out_weight(), offsets, 4};
     const Tensor y = kernels::grouped_mlp(in, at::full({4}, k, at::kLong), learners, pass.counter);
