@@ -27,9 +27,10 @@ Acm::Acm(const AcmShape& shape, const std::string& site, const std::string& pref
       parameters.add(prefix + ".learner_bias", {shape.stacked(), shape.out}, Initial::zeros());
   bias_ = parameters.add(prefix + ".bias", {shape.out}, Initial::zeros());
   if (!shape.dense_last) return;
-  dense_weight_ = parameters.add(prefix + ".dense_weight", {shape.out, shape.in},
-                                 Initial::normal(deviation(shape.in)));
-  dense_bias_ = parameters.add(prefix + ".dense_bias", {shape.out}, Initial::zeros());
+  const Tensor dense_weight = parameters.add(prefix + ".dense_weight", {shape.out, shape.in},
+                                             Initial::normal(deviation(shape.in)));
+  dense_.emplace(dense_weight,
+                 parameters.add(prefix + ".dense_bias", {shape.out}, Initial::zeros()));
 }
 
 Tensor Acm::choice_cost() const {
@@ -67,8 +68,7 @@ Tensor Acm::relaxed(const Tensor& tokens, Pass& pass) const {
   const Tensor sum = learned + at::matmul(tail, learner_bias_);
   if (!shape_.dense_last) return sum + bias_;
   const Tensor whole = choice.slice(-1, shape_.learners);
-  return sum + (1 - whole) * bias_ +
-         whole * kernels::linear(tokens, dense_weight_, dense_bias_, pass.counter);
+  return sum + (1 - whole) * bias_ + whole * dense_->forward(tokens, pass.counter);
 }
 
 Tensor Acm::executed(const Tensor& tokens, Pass& pass) const {
@@ -95,14 +95,10 @@ Tensor Acm::run_chosen(const Tensor& rows, const Tensor& k, Pass& pass) const {
   if (!shape_.dense_last) return run_learners(rows, k, pass);
   const Tensor whole = k == shape_.learners;
   const Tensor index = whole.nonzero().squeeze(1);
-  if (index.size(0) == rows.size(0)) {
-    return kernels::linear(rows, dense_weight_, dense_bias_, pass.counter);
-  }
+  if (index.size(0) == rows.size(0)) return dense_->forward(rows, pass.counter);
   Tensor out = run_learners(rows, k.masked_fill(whole, 0), pass);
   if (index.size(0) == 0) return out;
-  return out.index_copy(
-      0, index,
-      kernels::linear(rows.index_select(0, index), dense_weight_, dense_bias_, pass.counter));
+  return out.index_copy(0, index, dense_->forward(rows.index_select(0, index), pass.counter));
 }
 
 Tensor Acm::run_learners(const Tensor& rows, const Tensor& k, Pass& pass) const {
@@ -119,17 +115,8 @@ kernels::Learners Acm::learners() const {
 }
 
 std::shared_ptr<const kernels::PackedLearners> Acm::packed() const {
-  // Every change in place raises a tensor's version, so the sum tells whether any has changed.
-  int64_t version = 0;
-  for (const Tensor& tensor : {in_weight_, in_bias_, centre_, out_weight_, learner_bias_, bias_}) {
-    version += static_cast<int64_t>(tensor._version());
-  }
-  const std::lock_guard lock(packing_);
-  if (version != packed_version_) {
-    packed_ = std::make_shared<kernels::PackedLearners>(learners());
-    packed_version_ = version;
-  }
-  return packed_;
+  return packed_.of({in_weight_, in_bias_, centre_, out_weight_, learner_bias_, bias_},
+                    [this] { return kernels::PackedLearners(learners()); });
 }
 
 bool AcmConfig::covers(MapKind kind) const {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <nlohmann/json.hpp>
 
 #include "pace/adaptive/gate.h"
@@ -73,8 +73,8 @@ class Acm : public TokenMap {
   Tensor centre() const { return centre_; }              ///< [stacked*width], never trained
   Tensor learner_bias() const { return learner_bias_; }  ///< [stacked, out]
   Tensor bias() const { return bias_; }                  ///< [out]
-  Tensor dense_weight() const { return dense_weight_; }  ///< [out, in], undefined without one
-  Tensor dense_bias() const { return dense_bias_; }      ///< [out], undefined without one
+  /// The last choice; only where AcmShape::dense_last.
+  const kernels::Linear& dense() const { return *dense_; }
   /// MACs of each choice for one token: double [N+1].
   Tensor choice_cost() const;
 
@@ -91,11 +91,9 @@ class Acm : public TokenMap {
   AcmShape shape_;
   std::string site_;
   Tensor in_weight_, in_bias_, centre_, out_weight_, learner_bias_, bias_;
-  Tensor dense_weight_, dense_bias_;
+  std::optional<kernels::Linear> dense_;
   Gate gate_;
-  mutable std::mutex packing_;
-  mutable std::shared_ptr<const kernels::PackedLearners> packed_;
-  mutable int64_t packed_version_ = -1;
+  kernels::Prepared<kernels::PackedLearners> packed_;
 };
 
 /// The tensors' name prefix of the module that replaces the map of `spec`.

@@ -28,13 +28,13 @@ Gate::Gate(const GateShape& shape, const std::string& prefix, Parameters& parame
   if (shape.kind == GateKind::kStatic) return;
   const int64_t choices = shape.learners + 1 - shape.minimum;
   const double deviation = 1.0 / std::sqrt(static_cast<double>(shape.in));
-  in_weight_ =
+  const Tensor in_weight =
       parameters.add(prefix + ".in_weight", {shape.hidden, shape.in}, Initial::normal(deviation));
-  in_bias_ = parameters.add(prefix + ".in_bias", {shape.hidden}, Initial::zeros());
+  in_.emplace(in_weight, parameters.add(prefix + ".in_bias", {shape.hidden}, Initial::zeros()));
   budget_weight_ = parameters.add(prefix + ".budget_weight", {shape.hidden}, Initial::normal(1.0));
-  out_weight_ = parameters.add(prefix + ".out_weight", {choices, shape.hidden},
-                               Initial::normal(1.0 / std::sqrt(shape.hidden)));
-  out_bias_ = parameters.add(prefix + ".out_bias", {choices}, Initial::zeros());
+  const Tensor out_weight = parameters.add(prefix + ".out_weight", {choices, shape.hidden},
+                                           Initial::normal(1.0 / std::sqrt(shape.hidden)));
+  out_.emplace(out_weight, parameters.add(prefix + ".out_bias", {choices}, Initial::zeros()));
 }
 
 double Gate::macs_per_token() const {
@@ -48,10 +48,9 @@ Tensor Gate::scores(const Tensor& tokens, Pass& pass) const {
     sizes.back() = shape_.learners + 1 - shape_.minimum;
     return static_logits(shape_).to(tokens.device()).expand(sizes);
   }
-  const Tensor bias = in_bias_ + budget_weight_ * (2.0 * pass.budget - 1.0);
-  const Tensor hidden = kernels::activate(kernels::linear(tokens, in_weight_, bias, pass.counter),
-                                          kernels::Activation::kGelu);
-  return kernels::linear(hidden, out_weight_, out_bias_, pass.counter).to(at::kFloat);
+  const Tensor bias = in_->bias() + budget_weight_ * (2.0 * pass.budget - 1.0);
+  const Tensor hidden = in_->forward(tokens, bias, pass.counter, kernels::Activation::kGelu);
+  return out_->forward(hidden, pass.counter).to(at::kFloat);
 }
 
 Tensor Gate::charge(double price) const {

@@ -52,7 +52,8 @@ class Gate {
   Tensor charge(double price) const;
 
   GateShape shape_;
-  Tensor in_weight_, in_bias_, budget_weight_, out_weight_, out_bias_;
+  std::optional<kernels::Linear> in_, out_;
+  Tensor budget_weight_;
 };
 
 }  // namespace pace

@@ -9,30 +9,27 @@ namespace pace {
 namespace {
 
 /// A weight [out, in] and a bias [out] under Hugging Face's names, with its initial values.
-struct Linear {
-  Tensor weight, bias;
-
-  Linear(const std::string& name, int64_t in, int64_t out, bool has_bias, double deviation,
-         Parameters& parameters)
-      : weight(parameters.add(name + ".weight", {out, in}, Initial::normal(deviation))) {
-    if (has_bias) bias = parameters.add(name + ".bias", {out}, Initial::zeros());
-  }
-};
+kernels::Linear make_linear(const std::string& name, int64_t in, int64_t out, bool has_bias,
+                            double deviation, Parameters& parameters) {
+  const Tensor weight = parameters.add(name + ".weight", {out, in}, Initial::normal(deviation));
+  return {weight, has_bias ? parameters.add(name + ".bias", {out}, Initial::zeros()) : Tensor()};
+}
 
 class DenseLinear : public TokenMap {
  public:
   DenseLinear(const MapSpec& spec, Parameters& parameters)
       : macs_(spec.dense_macs()),
-        linear_(spec.dense_names.at(0), spec.in, spec.out, spec.bias, spec.deviation, parameters) {}
+        linear_(make_linear(spec.dense_names.at(0), spec.in, spec.out, spec.bias, spec.deviation,
+                            parameters)) {}
 
   Tensor forward(const Tensor& tokens, Pass& pass) const override {
     pass.ledger.charge(static_cast<double>(macs_ * tokens.size(1)));
-    return kernels::linear(tokens, linear_.weight, linear_.bias, pass.counter);
+    return linear_.forward(tokens, pass.counter);
   }
 
  private:
   int64_t macs_;
-  Linear linear_;
+  kernels::Linear linear_;
 };
 
 class DenseMlp : public TokenMap {
@@ -40,20 +37,20 @@ class DenseMlp : public TokenMap {
   DenseMlp(const MapSpec& spec, Parameters& parameters)
       : macs_(spec.dense_macs()),
         activation_(spec.activation),
-        in_(spec.dense_names.at(0), spec.in, spec.hidden, true, spec.deviation, parameters),
-        out_(spec.dense_names.at(1), spec.hidden, spec.out, true, spec.deviation, parameters) {}
+        in_(make_linear(spec.dense_names.at(0), spec.in, spec.hidden, true, spec.deviation,
+                        parameters)),
+        out_(make_linear(spec.dense_names.at(1), spec.hidden, spec.out, true, spec.deviation,
+                         parameters)) {}
 
   Tensor forward(const Tensor& tokens, Pass& pass) const override {
     pass.ledger.charge(static_cast<double>(macs_ * tokens.size(1)));
-    const Tensor hidden = kernels::linear(tokens, in_.weight, in_.bias, pass.counter);
-    return kernels::linear(kernels::activate(hidden, activation_), out_.weight, out_.bias,
-                           pass.counter);
+    return out_.forward(in_.forward(tokens, pass.counter, activation_), pass.counter);
   }
 
  private:
   int64_t macs_;
   kernels::Activation activation_;
-  Linear in_, out_;
+  kernels::Linear in_, out_;
 };
 
 }  // namespace

@@ -47,15 +47,12 @@ Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, co
   return at::scaled_dot_product_attention(query, key, value, mask);
 }
 
-Tensor patch_embedding(const Tensor& pixels, const Tensor& weight, const Tensor& bias,
-                       MacCounter& counter) {
-  const int64_t batch = pixels.size(0), channels = pixels.size(1), patch = weight.size(2);
+Tensor cut_patches(const Tensor& pixels, int64_t patch) {
+  const int64_t batch = pixels.size(0), channels = pixels.size(1);
   const int64_t rows = pixels.size(2) / patch, columns = pixels.size(3) / patch;
-  // A convolution whose stride is its kernel is one matrix product over cut-out patches.
-  const Tensor patches = pixels.reshape({batch, channels, rows, patch, columns, patch})
-                             .permute({0, 2, 4, 1, 3, 5})
-                             .reshape({batch, rows * columns, channels * patch * patch});
-  return linear(patches, weight.flatten(1), bias, counter);
+  return pixels.reshape({batch, channels, rows, patch, columns, patch})
+      .permute({0, 2, 4, 1, 3, 5})
+      .reshape({batch, rows * columns, channels * patch * patch});
 }
 
 }  // namespace pace::kernels

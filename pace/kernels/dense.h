@@ -21,9 +21,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, MacCoun
 Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& valid,
                  MacCounter& counter);
 
-/// Non-overlapping patches: pixels [batch, channels, height, width], weight [dim, channels, patch,
-/// patch], bias [dim] -> [batch, (height/patch)*(width/patch), dim], rows of patches first.
-Tensor patch_embedding(const Tensor& pixels, const Tensor& weight, const Tensor& bias,
-                       MacCounter& counter);
+/// Non-overlapping patches: pixels [batch, channels, height, width] -> [batch,
+/// (height/patch)*(width/patch), channels*patch*patch], rows of patches first. A convolution whose
+/// stride is its kernel is one matrix product over them.
+Tensor cut_patches(const Tensor& pixels, int64_t patch);
 
 }  // namespace pace::kernels

@@ -133,27 +133,27 @@ Tensor position_waves(int64_t side, int64_t dim) {
 class Embeddings {
  public:
   Embeddings(const ViTConfig& config, const Names& names, Parameters& parameters)
-      : side_(config.image_size / config.patch_size) {
+      : side_(config.image_size / config.patch_size), patch_(config.patch_size) {
     const std::string prefix = names.prefix + "embeddings.";
     const Initial normal = Initial::normal(config.initializer_range);
-    const int64_t positions = 1 + side_ * side_, patch = config.patch_size;
+    const int64_t positions = 1 + side_ * side_;
     class_token_ = parameters.add(prefix + "cls_token", {1, 1, config.dim}, normal);
     // Only self-supervised training uses it; kept so that a saved model loses nothing.
     if (config.mask_token) parameters.add(prefix + "mask_token", {1, config.dim}, Initial::zeros());
     positions_ = parameters.add(prefix + "position_embeddings", {1, positions, config.dim},
                                 Initial::of(position_waves(side_, config.dim)));
     const std::string projection = prefix + "patch_embeddings.projection";
-    weight_ =
-        parameters.add(projection + ".weight", {config.dim, config.channels, patch, patch}, normal);
-    bias_ = parameters.add(projection + ".bias", {config.dim}, Initial::zeros());
+    const Tensor weight = parameters.add(projection + ".weight",
+                                         {config.dim, config.channels, patch_, patch_}, normal);
+    projection_.emplace(weight,
+                        parameters.add(projection + ".bias", {config.dim}, Initial::zeros()));
   }
 
   Tensor forward(const Tensor& pixels, Pass& pass) const {
-    const Tensor patches = kernels::patch_embedding(pixels, weight_, bias_, pass.counter);
-    const int64_t patch = weight_.size(2);
+    const Tensor patches = projection_->forward(kernels::cut_patches(pixels, patch_), pass.counter);
     const Tensor tokens =
         at::cat({class_token_.expand({pixels.size(0), -1, -1}), patches.to(at::kFloat)}, 1);
-    return tokens + positions(pixels.size(2) / patch, pixels.size(3) / patch);
+    return tokens + positions(pixels.size(2) / patch_, pixels.size(3) / patch_);
   }
 
  private:
@@ -164,8 +164,9 @@ class Embeddings {
     return at::cat({positions_.slice(1, 0, 1), resized.flatten(2).transpose(1, 2)}, 1);
   }
 
-  int64_t side_;
-  Tensor class_token_, positions_, weight_, bias_;
+  int64_t side_, patch_;
+  Tensor class_token_, positions_;
+  std::optional<kernels::Linear> projection_;
 };
 
 class ViT : public Model {
@@ -181,10 +182,10 @@ class ViT : public Model {
         embeddings_(config_, names_, *parameters_),
         blocks_(make_blocks(build_map)),
         norm_(names_.prefix + "layernorm", config_, *parameters_),
-        classifier_weight_(parameters_->add("classifier.weight", {config_.classes, features()},
-                                            Initial::normal(config_.initializer_range))),
-        classifier_bias_(parameters_->add("classifier.bias", {config_.classes}, Initial::zeros())) {
-  }
+        // Braces: the weight is asked for first.
+        classifier_{parameters_->add("classifier.weight", {config_.classes, features()},
+                                     Initial::normal(config_.initializer_range)),
+                    parameters_->add("classifier.bias", {config_.classes}, Initial::zeros())} {}
 
   Tensor forward(const Tensor& inputs, Pass& pass) const override {
     check_input(inputs.sizes());
@@ -253,7 +254,7 @@ class ViT : public Model {
     const Tensor tokens = norm_.forward(config_.dinov2 ? states : states.slice(1, 0, 1));
     Tensor seen = tokens.select(1, 0);
     if (config_.dinov2) seen = at::cat({seen, tokens.slice(1, 1).mean(1)}, 1);
-    return kernels::linear(seen, classifier_weight_, classifier_bias_, pass.counter).to(at::kFloat);
+    return classifier_.forward(seen, pass.counter).to(at::kFloat);
   }
 
   json json_;
@@ -266,7 +267,7 @@ class ViT : public Model {
   Embeddings embeddings_;
   std::vector<std::unique_ptr<Block>> blocks_;
   Norm norm_;
-  Tensor classifier_weight_, classifier_bias_;
+  kernels::Linear classifier_;
 };
 
 }  // namespace

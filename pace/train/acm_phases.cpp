@@ -125,7 +125,7 @@ Tensor choice_errors(const Acm& acm, const Tensor& input, const Tensor& target) 
     errors.select(1, n + 1).copy_(residual.square().sum(1));
   }
   if (acm.shape().dense_last) {
-    const Tensor dense = at::linear(input, acm.dense_weight(), acm.dense_bias()) - target;
+    const Tensor dense = at::linear(input, acm.dense().weight(), acm.dense().bias()) - target;
     errors.select(1, acm.shape().learners).copy_(dense.to(at::kFloat).square().sum(1));
   }
   return errors;

@@ -104,28 +104,23 @@ TEST(Attention, TrainsInBfloat16AsInFloat) {
   }
 }
 
-TEST(PatchEmbedding, EqualsAConvolutionWhoseStrideIsItsKernel) {
+TEST(CutPatches, MakeAProductOfAConvolutionWhoseStrideIsItsKernel) {
   for (const auto& [batch, channels, rows, columns, patch, dim] :
        {std::tuple{1, 1, 1, 1, 1, 1}, std::tuple{2, 3, 2, 5, 7, 11},
         std::tuple{3, 1, 4, 3, 4, 6}}) {
     const Tensor pixels = at::randn({batch, channels, rows * patch, columns * patch});
     const Tensor weight = at::randn({dim, channels, patch, patch}), bias = at::randn(dim);
-    MacCounter counter;
-    const Tensor tokens = patch_embedding(pixels, weight, bias, counter);
+    const Tensor tokens = at::linear(cut_patches(pixels, patch), weight.flatten(1), bias);
     const Tensor expected =
         at::conv2d(pixels, weight, bias, at::IntArrayRef{patch}).flatten(2).transpose(1, 2);
     ASSERT_EQ(tokens.sizes(), expected.sizes());
     EXPECT_TRUE(at::allclose(tokens, expected, 1e-4, 1e-4));
-    EXPECT_EQ(counter.macs, batch * rows * columns * channels * patch * patch * dim);
   }
 }
 
-TEST(PatchEmbedding, TakesPixelsThatAreNotContiguous) {
+TEST(CutPatches, TakePixelsThatAreNotContiguous) {
   const Tensor pixels = at::randn({2, 6, 8, 3}).permute({0, 3, 1, 2});
-  const Tensor weight = at::randn({5, 3, 2, 2}), bias = at::randn(5);
-  MacCounter counter;
-  EXPECT_TRUE(patch_embedding(pixels, weight, bias, counter)
-                  .equal(patch_embedding(pixels.contiguous(), weight, bias, counter)));
+  EXPECT_TRUE(cut_patches(pixels, 2).equal(cut_patches(pixels.contiguous(), 2)));
 }
 
 TEST(Activation, GeluIsTheExactOne) {

@@ -111,7 +111,7 @@ TEST(ChoiceErrors, EndWithTheDenseMapWhereItIsTheLastChoice) {
   const at::NoGradGuard no_grad;
   const Module module(true);
   const Tensor in = at::randn({4, 6}, seeded(1));
-  const Tensor target = at::linear(in, module.acm->dense_weight(), module.acm->dense_bias()) + 0.5;
+  const Tensor target = at::linear(in, module.acm->dense().weight(), module.acm->dense().bias()) + 0.5;
   const Tensor errors = choice_errors(*module.acm, in, target);
   EXPECT_EQ(errors.size(1), 4);
   EXPECT_TRUE(at::allclose(errors.select(1, 3), at::full({4}, 5 * 0.25), 1e-4, 1e-4));

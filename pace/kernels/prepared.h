@@ -1,0 +1,40 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <initializer_list>
+#include <memory>
+#include <mutex>
+
+namespace pace::kernels {
+
+using at::Tensor;
+
+/// What was made of some tensors for a kernel, kept until one of them changes in place. It may be
+/// asked for from several threads at a time.
+template <typename Made>
+class Prepared {
+ public:
+  /// `make` returns a Made; it is called when `tensors` are not as they were at the last call.
+  template <typename Make>
+  std::shared_ptr<const Made> of(std::initializer_list<Tensor> tensors, const Make& make) const {
+    // Every change in place raises a tensor's version, so the sum tells whether any has changed.
+    int64_t version = 0;
+    for (const Tensor& tensor : tensors) {
+      if (tensor.defined()) version += static_cast<int64_t>(tensor._version());
+    }
+    const std::lock_guard lock(making_);
+    if (version != version_) {
+      made_ = std::make_shared<const Made>(make());
+      version_ = version;
+    }
+    return made_;
+  }
+
+ private:
+  mutable std::mutex making_;
+  mutable std::shared_ptr<const Made> made_;
+  mutable int64_t version_ = -1;
+};
+
+}  // namespace pace::kernels
