@@ -3,10 +3,11 @@
 // GELU fused. `of_dense_work` says which share of the dense multiply-accumulates was executed, so a
 // ragged row is as fast as it ought to be when its time is that share of the dense row's. FLOP/s
 // counts one multiply-accumulate as two.
+#include "pace/kernels/linear.h"
 #include "pace/kernels/ragged.h"
 
 #include <ATen/ATen.h>
-#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/grad_mode.h>
 #include <benchmark/benchmark.h>
 
 namespace {
@@ -24,7 +25,10 @@ kernels::Learners make_learners(int64_t count) {
           .in_bias = at::randn({kHidden}),
           .out_weight = at::randn({kDim, kHidden}) * scale,
           .offsets = at::randn({count + 1, kDim}),
-          .width = kHidden / count};
+          .width = kHidden / count,
+          .activation = kernels::Activation::kGelu,
+          .dense_weight = {},
+          .dense_bias = {}};
 }
 
 void report(benchmark::State& state, double macs) {
@@ -34,42 +38,20 @@ void report(benchmark::State& state, double macs) {
   state.counters["FLOP/s"] = benchmark::Counter(2 * macs, benchmark::Counter::kIsRate);
 }
 
-/// A linear map with its weights in the layout that oneDNN likes for this number of rows.
-class PackedLinear {
- public:
-  PackedLinear(const Tensor& weight, const Tensor& bias, int64_t rows, bool gelu)
-      : bias_(bias), gelu_(gelu) {
-    const auto pack = c10::Dispatcher::singleton()
-                          .findSchemaOrThrow("mkldnn::_reorder_linear_weight", "")
-                          .typed<Tensor(const Tensor&, std::optional<int64_t>)>();
-    weight_ = pack.call(weight, rows);
-  }
-  Tensor operator()(const Tensor& x) const {
-    using Scalars = c10::List<std::optional<at::Scalar>>;
-    static const auto run =
-        c10::Dispatcher::singleton()
-            .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
-            .typed<Tensor(const Tensor&, const Tensor&, const std::optional<Tensor>&,
-                          std::string_view, Scalars, std::optional<std::string_view>)>();
-    return run.call(x, weight_, bias_, gelu_ ? "gelu" : "none", Scalars(),
-                    gelu_ ? std::optional<std::string_view>("none") : std::nullopt);
-  }
-
- private:
-  Tensor weight_, bias_;
-  bool gelu_;
-};
-
 void dense_mlp(benchmark::State& state) {
   const at::NoGradGuard no_grad;
   const int64_t rows = state.range(0);
   const at::ScalarType type = type_of(state.range(1));
   const kernels::Learners all = make_learners(1);
-  const PackedLinear first(all.in_weight.to(type), all.in_bias.to(type), rows, true);
-  const PackedLinear second(all.out_weight.to(type), all.offsets[1].to(type), rows, false);
+  const kernels::Linear first(all.in_weight.to(type), all.in_bias.to(type));
+  const kernels::Linear second(all.out_weight.to(type), all.offsets[1].to(type));
   const Tensor x = at::randn({rows, kDim}).to(type);
-  for (auto _ : state) benchmark::DoNotOptimize(second(first(x)));
-  report(state, 2.0 * static_cast<double>(rows * state.iterations()) * kDim * kHidden);
+  kernels::MacCounter counter;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(
+        second.forward(first.forward(x, counter, kernels::Activation::kGelu), counter));
+  }
+  report(state, static_cast<double>(counter.macs));
 }
 
 /// Every row draws its k from 0..N with equal chances: the mean is N/2 and every group is small.

@@ -133,6 +133,8 @@ def run_pace(phase: str, work: pathlib.Path, options: argparse.Namespace) -> dic
     command += ["--maps", options.maps, "--learners", options.learners, "--batch", options.batch]
     command += ["--threads", options.threads, "--loader-threads", 1, "--checkpoint-seconds", 1e6]
     command += ["--calibration", 1, "--statistics-examples", options.batch]
+    # What acm_torch.py has as constants: drawn choices and the paper's loss weights.
+    command += ["--noise", 1, "--weight-budget", 0.1, "--weight-entropy", 0.05, "--weight-diversity", 0.05]
     for number, name in enumerate(PHASES, start=1):
         command += [f"--epochs{number}", 1 + options.windows if name == phase else 0]
     metrics = "metrics.jsonl"

@@ -27,10 +27,9 @@ Acm::Acm(const AcmShape& shape, const std::string& site, const std::string& pref
       parameters.add(prefix + ".learner_bias", {shape.stacked(), shape.out}, Initial::zeros());
   bias_ = parameters.add(prefix + ".bias", {shape.out}, Initial::zeros());
   if (!shape.dense_last) return;
-  const Tensor dense_weight = parameters.add(prefix + ".dense_weight", {shape.out, shape.in},
-                                             Initial::normal(deviation(shape.in)));
-  dense_.emplace(dense_weight,
-                 parameters.add(prefix + ".dense_bias", {shape.out}, Initial::zeros()));
+  dense_weight_ = parameters.add(prefix + ".dense_weight", {shape.out, shape.in},
+                                 Initial::normal(deviation(shape.in)));
+  dense_bias_ = parameters.add(prefix + ".dense_bias", {shape.out}, Initial::zeros());
 }
 
 Tensor Acm::choice_cost() const {
@@ -68,7 +67,8 @@ Tensor Acm::relaxed(const Tensor& tokens, Pass& pass) const {
   const Tensor sum = learned + at::matmul(tail, learner_bias_);
   if (!shape_.dense_last) return sum + bias_;
   const Tensor whole = choice.slice(-1, shape_.learners);
-  return sum + (1 - whole) * bias_ + whole * dense_->forward(tokens, pass.counter);
+  return sum + (1 - whole) * bias_ +
+         whole * kernels::linear(tokens, dense_weight_, dense_bias_, pass.counter);
 }
 
 Tensor Acm::executed(const Tensor& tokens, Pass& pass) const {
@@ -92,16 +92,6 @@ Tensor Acm::executed(const Tensor& tokens, Pass& pass) const {
 }
 
 Tensor Acm::run_chosen(const Tensor& rows, const Tensor& k, Pass& pass) const {
-  if (!shape_.dense_last) return run_learners(rows, k, pass);
-  const Tensor whole = k == shape_.learners;
-  const Tensor index = whole.nonzero().squeeze(1);
-  if (index.size(0) == rows.size(0)) return dense_->forward(rows, pass.counter);
-  Tensor out = run_learners(rows, k.masked_fill(whole, 0), pass);
-  if (index.size(0) == 0) return out;
-  return out.index_copy(0, index, dense_->forward(rows.index_select(0, index), pass.counter));
-}
-
-Tensor Acm::run_learners(const Tensor& rows, const Tensor& k, Pass& pass) const {
   if (!rows.is_cpu()) return kernels::grouped_mlp(rows, k, learners(), pass.counter);
   return kernels::ragged_mlp(rows, k, *packed(), pass.counter);
 }
@@ -111,11 +101,13 @@ kernels::Learners Acm::learners() const {
   const Tensor central =
       (out_weight_ * centre_).unflatten(1, {shape_.stacked(), shape_.width}).sum(-1).t();
   const Tensor offsets = at::cat({bias_.unsqueeze(0), bias_ + (learner_bias_ - central).cumsum(0)});
-  return {in_weight_, in_bias_, out_weight_, offsets, shape_.width, shape_.activation};
+  return {in_weight_,   in_bias_,          out_weight_,   offsets,
+          shape_.width, shape_.activation, dense_weight_, dense_bias_};
 }
 
 std::shared_ptr<const kernels::PackedLearners> Acm::packed() const {
-  return packed_.of({in_weight_, in_bias_, centre_, out_weight_, learner_bias_, bias_},
+  return packed_.of({in_weight_, in_bias_, centre_, out_weight_, learner_bias_, bias_,
+                     dense_weight_, dense_bias_},
                     [this] { return kernels::PackedLearners(learners()); });
 }
 

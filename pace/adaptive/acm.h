@@ -1,8 +1,8 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "pace/adaptive/gate.h"
 #include "pace/kernels/ragged.h"
@@ -51,11 +51,11 @@ struct AcmConfig {
 /// activation, linear), and a gate that chooses how many of them each token runs:
 ///   h(z, k) = bias + sum_{n <= k} (s_n(z) + learner_bias_n),
 ///   s_n(z) = out_weight_n (activation(in_weight_n z + in_bias_n) - centre_n).
-/// The paper has neither output biases nor a centre. Both cost nothing when executed. With the
-/// centre at the mean of the hidden units a module begins as a truncation of the dense map in which
-/// what is left out counts as its mean, and an optimiser that moves all output weights one way does
-/// not shift the output. Nor has the paper a last choice that runs the dense map, h(z, N) =
-/// dense(z), which is what lets a projection cost all and lose nothing.
+/// The paper has neither output biases nor a centre. Both cost nothing when executed on the CPU.
+/// With the centre at the mean of the hidden units a module begins as a truncation of the dense map
+/// in which what is left out counts as its mean, and an optimiser that moves all output weights one
+/// way does not shift the output. Nor has the paper a last choice that runs the dense map, h(z, N)
+/// = dense(z), which is what lets a projection cost all and lose nothing.
 class Acm : public TokenMap {
  public:
   /// Parameters are named `<prefix>.in_weight` and so on.
@@ -73,8 +73,8 @@ class Acm : public TokenMap {
   Tensor centre() const { return centre_; }              ///< [stacked*width], never trained
   Tensor learner_bias() const { return learner_bias_; }  ///< [stacked, out]
   Tensor bias() const { return bias_; }                  ///< [out]
-  /// The last choice; only where AcmShape::dense_last.
-  const kernels::Linear& dense() const { return *dense_; }
+  Tensor dense_weight() const { return dense_weight_; }  ///< [out, in], undefined without one
+  Tensor dense_bias() const { return dense_bias_; }      ///< [out], undefined without one
   /// MACs of each choice for one token: double [N+1].
   Tensor choice_cost() const;
 
@@ -83,7 +83,6 @@ class Acm : public TokenMap {
   Tensor executed(const Tensor& tokens, Pass& pass) const;
   /// rows [rows, in], k [rows] -> [rows, out].
   Tensor run_chosen(const Tensor& rows, const Tensor& k, Pass& pass) const;
-  Tensor run_learners(const Tensor& rows, const Tensor& k, Pass& pass) const;
   kernels::Learners learners() const;
   /// The weights as the kernel wants them, packed again when training has changed them.
   std::shared_ptr<const kernels::PackedLearners> packed() const;
@@ -91,7 +90,7 @@ class Acm : public TokenMap {
   AcmShape shape_;
   std::string site_;
   Tensor in_weight_, in_bias_, centre_, out_weight_, learner_bias_, bias_;
-  std::optional<kernels::Linear> dense_;
+  Tensor dense_weight_, dense_bias_;
   Gate gate_;
   kernels::Prepared<kernels::PackedLearners> packed_;
 };

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "pace/adaptive/seams.h"
 
 namespace pace {

@@ -5,9 +5,9 @@
 namespace pace {
 
 /// price * mean MACs / dense MACs, the budget loss L_b of ACM, cost-weighted over all parts.
-/// Scalar. With the price that holds the choices at a budget this is the Lagrangian of the task
-/// under that budget: every part gives up what is worth least per MAC. The paper's |share - budget|
-/// pushes with the same force at every budget, which low ones need more of.
+/// Scalar. With a price that rises while a budget is overspent, the weighted loss is the Lagrangian
+/// of the task under that budget: every part gives up what is worth least per MAC. The paper's
+/// |share - budget| pushes with the same force at every budget, which low ones need more of.
 Tensor budget_loss(const Ledger& ledger, double dense_macs, double price);
 
 /// L_e of ACM: mean over (example, part) of sum_n a_n ln a_n / ln(choices), a the histogram of

@@ -19,7 +19,7 @@ struct Pass {
   /// Wanted mean share of the dense model's MACs, in (0, 1]. Gates are told it.
   double budget = 1.0;
   /// What a choice is charged per share of its part's full width, in logits: choices are
-  /// argmax_k(logit_k - price * cost_k / cost_N). Calibration finds the price that meets a budget
+  /// argmax_k(logit_k - price * k/N). Calibration finds the price that meets a budget
   /// exactly; 0 leaves the gates' own choice.
   double price = 0.0;
   /// Relaxed form: scale of the Gumbel noise added to the logits of a choice. 1 draws choices with

@@ -65,7 +65,9 @@ void Adapt::declare_modules(CLI::App& app) {
                  "learned: chosen per token; static: the same for every token, a baseline")
       ->check(CLI::IsMember({"learned", "static"}));
   app.add_option("--gate-hidden", acm.gate_hidden, "hidden units of a gate")->check(at_least(1));
-  app.add_option("--temperature", acm.temperature, "of the Gumbel softmax")->check(above(0));
+  app.add_option("--temperature", acm.temperature,
+                 "of the softmax that gives choices their gradient")
+      ->check(above(0));
   app.add_option("--init", init_,
                  "ordered: learners from the dense weights by importance; random: fresh ones, as "
                  "in the paper")

@@ -31,16 +31,18 @@ Tensor packed_weight(const Tensor& weight) {
   return reorder.call(weight.detach().flatten(1), c10::SymInt(kRows));
 }
 
-bool runs_packed(const Tensor& x) {
-  return x.is_cpu() && x.numel() > 0 && !at::GradMode::is_enabled() &&
-         !at::autocast::is_autocast_enabled(at::kCPU) && at::hasMKLDNN();
+bool runs_packed(const Tensor& x, const Tensor& weight) {
+  return x.is_cpu() && x.numel() > 0 && x.scalar_type() == weight.scalar_type() &&
+         !at::GradMode::is_enabled() && !at::autocast::is_autocast_enabled(at::kCPU) &&
+         at::hasMKLDNN();
 }
 
 }  // namespace
 
 Tensor Linear::forward(const Tensor& x, const Tensor& bias, MacCounter& counter,
                        Activation activation) const {
-  if (!runs_packed(x)) return activate(linear(x, weight_.flatten(1), bias, counter), activation);
+  if (!runs_packed(x, weight_))
+    return activate(linear(x, weight_.flatten(1), bias, counter), activation);
   counter.macs += x.numel() * weight_.size(0);
   const auto packed = packed_.of({weight_}, [&] { return packed_weight(weight_); });
   const Tensor rows = x.reshape({-1, x.size(-1)});

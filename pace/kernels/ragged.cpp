@@ -20,12 +20,15 @@ void check_choices(const Tensor& k, int64_t rows) {
   }
 }
 
-[[noreturn]] void fail_choice(int64_t k, int64_t count) {
-  fail("ragged MLP: k is {} where there are {} learners", k, count);
+[[noreturn]] void fail_choice(int64_t k, int64_t most) {
+  fail("ragged MLP: k is {} where the greatest is {}", k, most);
 }
 
-/// The first `count` learners as one dense MLP over `x` [rows, in].
+/// The first `count` learners as one dense MLP over `x` [rows, in], or the dense map.
 Tensor run_learners(const Tensor& x, int64_t count, const Learners& learners, MacCounter& counter) {
+  if (count > learners.count()) {
+    return linear(x, learners.dense_weight, learners.dense_bias, counter);
+  }
   const int64_t units = count * learners.width;
   const Tensor hidden = activate(linear(x, learners.in_weight.narrow(0, 0, units),
                                         learners.in_bias.narrow(0, 0, units), counter),
@@ -70,19 +73,19 @@ struct Sorted {
   std::vector<int32_t> choice;
 };
 
-Sorted sort_by_choice(const Tensor& k, int64_t count) {
+Sorted sort_by_choice(const Tensor& k, int64_t most) {
   const Tensor contiguous = k.contiguous();
   const int64_t* choices = contiguous.const_data_ptr<int64_t>();
   const int64_t rows = k.size(0);
-  std::vector<int64_t> begin(count + 2, 0);  // begin[count - k + 1] counts the rows of k
+  std::vector<int64_t> begin(most + 2, 0);  // begin[most - k + 1] counts the rows of k
   for (int64_t row = 0; row < rows; ++row) {
-    if (choices[row] < 0 || choices[row] > count) fail_choice(choices[row], count);
-    ++begin[count - choices[row] + 1];
+    if (choices[row] < 0 || choices[row] > most) fail_choice(choices[row], most);
+    ++begin[most - choices[row] + 1];
   }
-  for (int64_t place = 1; place <= count; ++place) begin[place + 1] += begin[place];
+  for (int64_t place = 1; place <= most; ++place) begin[place + 1] += begin[place];
   Sorted sorted{std::vector<int64_t>(rows), std::vector<int32_t>(rows)};
   for (int64_t row = 0; row < rows; ++row) {
-    const int64_t place = begin[count - choices[row]]++;
+    const int64_t place = begin[most - choices[row]]++;
     sorted.order[place] = row;
     sorted.choice[place] = static_cast<int32_t>(choices[row]);
   }
@@ -94,7 +97,25 @@ Sorted sort_by_choice(const Tensor& k, int64_t count) {
 int64_t block_rows(int64_t rows, const RaggedKernel& kernel) {
   constexpr int64_t kBlocksPerThread = 4, kLeast = 24;
   const int64_t share = rows / (kBlocksPerThread * at::get_num_threads());
-  return round_up(std::clamp(share, kLeast, kernel.most - kernel.tile), kernel.tile);
+  return round_up(std::clamp(share, kLeast, kernel.most_rows - kernel.tile), kernel.tile);
+}
+
+/// Rows that follow each other in the order.
+struct Block {
+  int64_t first, rows;
+  bool dense;
+};
+
+/// The first `dense` rows run the dense map.
+std::vector<Block> cut_blocks(int64_t rows, int64_t dense, int64_t height) {
+  std::vector<Block> blocks;
+  for (int64_t first = 0; first < rows;) {
+    const int64_t end = first < dense ? dense : rows;
+    const int64_t count = std::min(height, end - first);
+    blocks.push_back({first, count, first < dense});
+    first += count;
+  }
+  return blocks;
 }
 
 }  // namespace
@@ -110,6 +131,9 @@ PackedLearners::PackedLearners(const Learners& learners, at::ScalarType type, Is
       learners.in_bias, {0, in_weight_.size(0) * kernel_.panel - learners.in_bias.size(0)});
   out_weight_ = pack_panels(learners.out_weight, kernel_);
   offsets_ = learners.offsets.contiguous();
+  if (!learners.dense_weight.defined()) return;
+  offsets_ = at::cat({offsets_, learners.dense_bias.unsqueeze(0)});
+  dense_weight_ = pack_panels(learners.dense_weight, kernel_);
 }
 
 Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learners,
@@ -117,7 +141,7 @@ Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learne
   const at::NoGradGuard no_grad;
   const int64_t rows = x.size(0);
   check_choices(k, rows);
-  const Sorted sorted = sort_by_choice(k, learners.count());
+  const Sorted sorted = sort_by_choice(k, learners.most());
   const Tensor input = x.to(at::kFloat).contiguous();
   Tensor out = at::empty({rows, learners.out()}, input.options());
 
@@ -135,38 +159,45 @@ Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learne
   call.hidden_words = learners.out_weight_.size(1);
   call.offsets = learners.offsets_.const_data_ptr<float>();
   call.gelu = learners.activation_ == Activation::kGelu;
+  const bool has_dense = learners.dense_weight_.defined();
+  if (has_dense) call.dense_weight = learners.dense_weight_.const_data_ptr();
 
   const RaggedKernel& kernel = learners.kernel_;
-  const int64_t height = block_rows(rows, kernel), blocks = (rows + height - 1) / height;
-  std::atomic<int64_t> next{0};
+  const int64_t height = block_rows(rows, kernel);
+  const int64_t dense =
+      has_dense ? std::count(sorted.choice.begin(), sorted.choice.end(), learners.most()) : 0;
+  const std::vector<Block> blocks = cut_blocks(rows, dense, height);
+  std::atomic<size_t> next{0};
   const auto work = [&](int64_t, int64_t) {
     const Tensor memory =
         at::empty({kernel.scratch(call, height) + kCacheLine / 4}, input.options());
     const auto address = reinterpret_cast<uintptr_t>(memory.data_ptr());
     auto* scratch = reinterpret_cast<float*>((address + kCacheLine - 1) & ~(kCacheLine - 1));
-    for (int64_t block = next++; block < blocks; block = next++) {
-      const int64_t first = block * height;
-      kernel.block(call, first, std::min(height, rows - first), scratch);
+    for (size_t i = next++; i < blocks.size(); i = next++) {
+      const Block& block = blocks[i];
+      (block.dense ? kernel.dense_block : kernel.block)(call, block.first, block.rows, scratch);
     }
   };
-  at::parallel_for(0, std::min<int64_t>(at::get_num_threads(), blocks), 1, work);
-  for (const int32_t choice : sorted.choice) {
-    counter.macs += choice * learners.width_ * (learners.in() + learners.out());
+  const auto most = static_cast<int64_t>(blocks.size());
+  at::parallel_for(0, std::min<int64_t>(at::get_num_threads(), most), 1, work);
+  counter.macs += dense * learners.in() * learners.out();
+  for (int64_t row = dense; row < rows; ++row) {
+    counter.macs += sorted.choice[row] * learners.width_ * (learners.in() + learners.out());
   }
   return out;
 }
 
 Tensor grouped_mlp(const Tensor& x, const Tensor& k, const Learners& learners,
                    MacCounter& counter) {
-  const int64_t rows = x.size(0), count = learners.count();
+  const int64_t rows = x.size(0), most = learners.most();
   check_choices(k, rows);
   const auto [sorted, order] = k.sort();
-  const Tensor counts = at::bincount(sorted, {}, count + 1).to(at::kCPU);
-  if (counts.size(0) != count + 1) fail_choice(counts.size(0) - 1, count);
+  const Tensor counts = at::bincount(sorted, {}, most + 1).to(at::kCPU);
+  if (counts.size(0) != most + 1) fail_choice(counts.size(0) - 1, most);
   const Tensor gathered = x.index_select(0, order);
   const Tensor results = at::empty({rows, learners.offsets.size(1)}, x.options());
   const int64_t* group = counts.const_data_ptr<int64_t>();
-  for (int64_t n = 0, begin = 0; n <= count; begin += group[n], ++n) {
+  for (int64_t n = 0, begin = 0; n <= most; begin += group[n], ++n) {
     if (group[n] == 0) continue;
     Tensor target = results.narrow(0, begin, group[n]);
     if (n == 0) {

@@ -26,8 +26,7 @@ Hidden hidden_layer(const Acm& acm, const Tensor& input) {
   hidden.input = input.to(type);
   hidden.out_weight = acm.out_weight().to(type);
   hidden.before = at::linear(hidden.input, acm.in_weight().to(type), acm.in_bias().to(type));
-  hidden.after =
-      kernels::activate(hidden.before, acm.shape().activation).sub_(acm.centre().to(type));
+  hidden.after = kernels::activate(hidden.before, acm.shape().activation) - acm.centre().to(type);
   return hidden;
 }
 
@@ -125,7 +124,7 @@ Tensor choice_errors(const Acm& acm, const Tensor& input, const Tensor& target) 
     errors.select(1, n + 1).copy_(residual.square().sum(1));
   }
   if (acm.shape().dense_last) {
-    const Tensor dense = at::linear(input, acm.dense().weight(), acm.dense().bias()) - target;
+    const Tensor dense = at::linear(input, acm.dense_weight(), acm.dense_bias()) - target;
     errors.select(1, acm.shape().learners).copy_(dense.to(at::kFloat).square().sum(1));
   }
   return errors;

@@ -20,7 +20,7 @@ namespace {
 /// slimmable networks, arXiv 1903.05134).
 constexpr double kFullWidthShare = 0.125;
 constexpr double kFullWidthPrice = -1e9;  ///< outweighs any logit
-constexpr double kMeasuredBudget = 0.5;   ///< at which the epochs of Phase 3 are measured
+constexpr double kMeasuredBudget = 0.5;   ///< or the nearest trained: for the epochs of Phase 3
 
 double uniform(double low, double high, at::Generator& generator) {
   return low + (high - low) * at::rand({}, generator, at::kDouble).item<double>();
@@ -41,18 +41,23 @@ class Allowance {
     model.forward(at::zeros(one), pass);
     for (size_t i = 0; i < modules.size(); ++i) {
       const Decision& decision = pass.ledger.decisions()[i];
-      adaptive_ += decision.cost[-1].item<double>() * static_cast<double>(decision.choice.size(1));
+      const auto tokens = static_cast<double>(decision.choice.size(1));
+      adaptive_ += decision.cost[-1].item<double>() * tokens;
+      least_ += decision.cost[decision.minimum].item<double>() * tokens;
     }
     fixed_ = pass.ledger.macs().item<double>() - adaptive_;
+    least_ += fixed_;
   }
 
   double dense_macs() const { return dense_; }
+  /// The budget, or the least that can be met where that is more.
+  double reachable(double budget) const { return std::max(budget, least_ / dense_); }
   double share(double budget) const {
     return std::clamp((budget * dense_ - fixed_) / adaptive_, 0.0, 1.0);
   }
 
  private:
-  double dense_, adaptive_ = 0.0, fixed_ = 0.0;
+  double dense_, adaptive_ = 0.0, fixed_ = 0.0, least_ = 0.0;
 };
 
 struct Split {
@@ -124,7 +129,8 @@ class Distillation {
     };
     const EpochHook epoch_hook = [&](int64_t) {
       if (!hook || !allowance_) return StepFigures{};
-      return hook(student_, kMeasuredBudget, price(kMeasuredBudget));
+      const double budget = std::clamp(kMeasuredBudget, options_.budget_low, options_.budget_high);
+      return hook(student_, budget, price(budget));
     };
     PhaseOptions phase = phase_options("end-to-end", options_.epochs3);
     phase.floor = 0.01;
@@ -236,7 +242,10 @@ class Distillation {
     }
     loss.backward();
     const double spent = pass.ledger.macs().mean().item<double>() / allowed.dense_macs();
-    if (learned_gates() && !full_width) prices_.update(pass.budget, spent);
+    if (learned_gates() && !full_width) {
+      prices_.update(pass.budget, spent - allowed.reachable(pass.budget));
+      figures["price"] = pass.price;
+    }
     figures["loss"] = loss.item<double>();
     figures["cross_entropy"] = task.item<double>();
     figures["budget"] = pass.budget;

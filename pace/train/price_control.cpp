@@ -23,10 +23,10 @@ double PriceControl::price(double budget) const {
   return std::lerp(prices[at.left], prices[at.left + 1], at.share);
 }
 
-void PriceControl::update(double budget, double spent) {
+void PriceControl::update(double budget, double excess) {
   const Place at = place(budget);
   float* prices = prices_.mutable_data_ptr<float>();
-  const auto step = kGain * static_cast<float>(spent - budget);
+  const auto step = kGain * static_cast<float>(excess);
   const auto share = static_cast<float>(at.share);
   prices[at.left] += step * (1.0F - share);
   prices[at.left + 1] += step * share;

@@ -17,9 +17,11 @@ class PriceControl {
 
   /// The price of a budget, interpolated between those of its neighbours.
   double price(double budget) const;
-  /// Tells the share of the dense MACs that a batch spent at price(budget).
-  void update(double budget, double spent);
-  /// float [kPoints]: all there is to remember of it in a checkpoint.
+  /// Tells what share of the dense MACs a batch spent beyond its budget, at price(budget). Where a
+  /// budget is out of reach it must be counted from the nearest one that is not, or the price would
+  /// rise for ever.
+  void update(double budget, double excess);
+  /// float [points]: all there is to remember of it in a checkpoint.
   const Tensor& state() const { return prices_; }
 
  private:

@@ -29,8 +29,9 @@ struct PhaseOptions {
 using StepFigures = std::map<std::string, double>;
 
 /// Computes the loss of a batch and leaves the gradients in the parameters (which were cleared).
-/// All its randomness comes from `generator`, which is seeded by (seed, phase, step): nothing else
-/// needs to be stored to resume. A figure that is NaN or infinite ends the run with an Error.
+/// All its randomness comes from `generator`, which is seeded by (seed, phase, step): besides the
+/// tensors it changes, nothing needs to be stored to resume. A figure that is NaN or infinite ends
+/// the run with an Error.
 using Objective = std::function<StepFigures(const Batch& batch, at::Generator& generator)>;
 
 /// Called without gradients when `epoch` epochs (counted from 1) are over, and at the end of the
@@ -48,7 +49,8 @@ class Trainer {
   static constexpr const char* kMetrics = "metrics.jsonl";
 
   /// `phases` names all phases of the run in order; `parameters` are all parameters that any of
-  /// them trains (of a whole model, usually): the checkpoint holds them all.
+  /// them trains (of a whole model, usually) and all other tensors that an objective changes: the
+  /// checkpoint holds them all.
   Trainer(const fs::path& run_folder, std::vector<std::string> phases, NamedTensors parameters,
           Reporter& reporter = quiet());
 

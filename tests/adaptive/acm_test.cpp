@@ -83,8 +83,7 @@ TEST(Acm, TheLastChoiceOfAProjectionIsTheDenseMap) {
     dear.price = -1e6;
     const Tensor y = module.run(tokens, dear);
     EXPECT_TRUE(at::allclose(
-        y, at::linear(tokens, module.acm->dense().weight(), module.acm->dense().bias()), 1e-5,
-        1e-5));
+        y, at::linear(tokens, module.acm->dense_weight(), module.acm->dense_bias()), 1e-5, 1e-5));
     EXPECT_TRUE(dear.ledger.decisions()[0].choice.eq(4).all().item<bool>());
     EXPECT_EQ(module.acm->choice_cost()[4].item<double>(), 6 * 5);
   }

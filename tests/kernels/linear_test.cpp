@@ -4,7 +4,9 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <thread>
 #include <vector>
 
@@ -12,13 +14,14 @@ namespace pace::kernels {
 namespace {
 
 /// rows, in, out
-constexpr std::array<std::array<int64_t, 3>, 8> kSizes{{{1, 1, 1},
+constexpr std::array<std::array<int64_t, 3>, 9> kSizes{{{1, 1, 1},
                                                         {1, 3072, 7},
                                                         {2, 5, 3},
                                                         {7, 16, 33},
                                                         {37, 384, 9},
                                                         {65, 17, 130},
                                                         {197, 96, 384},
+                                                        {300, 512, 40},
                                                         {300, 1536, 40}}};
 
 TEST(Linear, PackedEqualsTheDefinition) {
@@ -51,13 +54,15 @@ TEST(Linear, ARowHasTheSameBitsWhateverStandsBesideIt) {
     const Linear layer(at::randn({out, in}), at::randn({out}));
     MacCounter counter;
     const Tensor whole = layer.forward(x, counter, Activation::kGelu);
-    for (const int threads : {1, 2}) {
+    const bool exact = in <= Linear::kExactInputs;
+    for (const int threads : {1, 2, 5, 16}) {
       at::set_num_threads(threads);
       for (const int64_t part : {int64_t{1}, int64_t{2}, int64_t{5}, rows}) {
         for (int64_t row = 0; row < rows; row += part) {
           const int64_t count = std::min(part, rows - row);
-          EXPECT_TRUE(layer.forward(x.narrow(0, row, count), counter, Activation::kGelu)
-                          .equal(whole.narrow(0, row, count)))
+          const Tensor some = layer.forward(x.narrow(0, row, count), counter, Activation::kGelu);
+          const Tensor same = whole.narrow(0, row, count);
+          EXPECT_TRUE(exact ? some.equal(same) : at::allclose(some, same, 1e-5, 1e-4))
               << count << " of " << rows << " rows, " << in << " -> " << out;
         }
       }
@@ -97,11 +102,17 @@ TEST(Linear, HasGradientsInTraining) {
   EXPECT_TRUE(at::allclose(weight.grad(), x.sum(0).expand({5, 6}), 1e-5, 1e-5));
 }
 
+TEST(Linear, RefusesInputOfAnotherType) {
+  const at::NoGradGuard no_grad;
+  const Linear layer(at::randn({5, 6}), {});
+  MacCounter counter;
+  EXPECT_THROW(layer.forward(at::randn({4, 6}).to(at::kDouble), counter), c10::Error);
+}
+
 TEST(Linear, RunsInSeveralThreadsAtATime) {
   const at::NoGradGuard no_grad;
   const Linear layer(at::randn({40, 30}), at::randn({40}));
   const Tensor x = at::randn({20, 30});
-  MacCounter counter;
   const Tensor expected = at::linear(x, layer.weight(), layer.bias());
   std::vector<Tensor> results(8);
   std::vector<std::thread> threads;

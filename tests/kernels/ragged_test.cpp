@@ -20,18 +20,36 @@ Learners random_learners(int64_t in, int64_t out, int64_t count, int64_t width,
           at::randn({out, hidden}, seeded(3)),
           at::randn({count + 1, out}, seeded(4)),
           width,
-          activation};
+          activation,
+          {},
+          {}};
+}
+
+/// With a dense map as the last choice.
+Learners with_dense(Learners learners) {
+  learners.dense_weight =
+      at::randn({learners.out_weight.size(0), learners.in_weight.size(1)}, seeded(10));
+  learners.dense_bias = at::randn({learners.out_weight.size(0)}, seeded(11));
+  return learners;
 }
 
 /// One row, one learner and one number at a time.
 Tensor scalar_reference(const Tensor& x, const Tensor& k, const Learners& learners) {
   Tensor result = at::empty({x.size(0), learners.offsets.size(1)});
+  const Tensor dense = learners.dense_weight.defined()
+                           ? at::linear(x.to(at::kDouble), learners.dense_weight.to(at::kDouble),
+                                        learners.dense_bias.to(at::kDouble))
+                           : Tensor();
   const auto rows = x.accessor<float, 2>(), in = learners.in_weight.accessor<float, 2>(),
              out = learners.out_weight.accessor<float, 2>(),
              offsets = learners.offsets.accessor<float, 2>();
   const auto bias = learners.in_bias.accessor<float, 1>();
   const auto chosen = k.accessor<int64_t, 1>();
   for (int64_t row = 0; row < x.size(0); ++row) {
+    if (chosen[row] > learners.count()) {
+      result[row].copy_(dense[row]);
+      continue;
+    }
     for (int64_t column = 0; column < result.size(1); ++column) {
       double sum = offsets[chosen[row]][column];
       for (int64_t unit = 0; unit < chosen[row] * learners.width; ++unit) {
@@ -102,11 +120,35 @@ TEST_P(RaggedMlp, EqualsTheScalarReferenceOverOddSizes) {
   }
 }
 
+TEST_P(RaggedMlp, RunsTheDenseMapOfRowsThatChooseIt) {
+  for (int64_t rows : {1, 2, 40, 131}) {
+    for (const auto& [in, out, count, width] :
+         std::vector<Sizes>{{1, 1, 1, 1}, {5, 3, 4, 2}, {65, 66, 5, 31}}) {
+      const Learners learners =
+          with_dense(random_learners(in, out, count, width, Activation::kGelu));
+      const Tensor x = at::randn({rows, in}, seeded(rows));
+      for (const Tensor& k : {at::randint(count + 2, {rows}, seeded(7), at::kLong),
+                              at::full({rows}, count + 1, at::kLong)}) {
+        MacCounter counter, other;
+        const Tensor y = ragged_mlp(x, k, pack(learners), counter);
+        const Tensor expected = scalar_reference(x, k, learners);
+        EXPECT_LT((y - expected).abs().max().item<double>(), tolerance(expected))
+            << rows << " rows, " << in << " to " << out;
+        EXPECT_TRUE(at::allclose(grouped_mlp(x, k, learners, other), expected, 1e-4, 1e-4));
+        const int64_t dense = k.eq(count + 1).sum().item<int64_t>();
+        const int64_t run = k.sum().item<int64_t>() - dense * (count + 1);
+        EXPECT_EQ(counter.macs, run * width * (in + out) + dense * in * out);
+        EXPECT_EQ(other.macs, counter.macs);
+      }
+    }
+  }
+}
+
 TEST_P(RaggedMlp, EqualsGroupedTensorOperationsBeyondOneSlice) {
   // More than one slice of the input, one chunk of hidden units and one block of rows.
-  const Learners learners = random_learners(450, 70, 16, 61, Activation::kGelu);
+  const Learners learners = with_dense(random_learners(450, 70, 16, 61, Activation::kGelu));
   const Tensor x = at::randn({300, 450}, seeded(5)) * 0.05;
-  const Tensor k = at::randint(17, {300}, seeded(6), at::kLong);
+  const Tensor k = at::randint(18, {300}, seeded(6), at::kLong);
   MacCounter counter, other;
   const Tensor y = ragged_mlp(x, k, pack(learners), counter);
   const Tensor expected = grouped_mlp(x, k, learners, other);
@@ -115,10 +157,10 @@ TEST_P(RaggedMlp, EqualsGroupedTensorOperationsBeyondOneSlice) {
 }
 
 TEST_P(RaggedMlp, GivesARowTheSameBitsWhateverStandsBesideIt) {
-  const Learners learners = random_learners(33, 40, 8, 27, Activation::kGelu);
+  const Learners learners = with_dense(random_learners(33, 40, 8, 27, Activation::kGelu));
   const PackedLearners packed = pack(learners);
   const Tensor x = at::randn({150, 33}, seeded(5));
-  const Tensor k = at::randint(9, {150}, seeded(6), at::kLong);
+  const Tensor k = at::randint(10, {150}, seeded(6), at::kLong);
   MacCounter counter;
   const Tensor all = ragged_mlp(x, k, packed, counter);
   for (int64_t first = 0; first < 150; first += 29) {
@@ -170,8 +212,8 @@ TEST(RaggedMlpErrors, RefusesChoicesThatDoNotFit) {
   const auto run = [&](const Tensor& k) {
     return error_of([&] { ragged_mlp(at::randn({2, 4}), k, PackedLearners(learners), counter); });
   };
-  EXPECT_EQ(run(at::tensor({0, 3}, at::kLong)), "ragged MLP: k is 3 where there are 2 learners");
-  EXPECT_EQ(run(at::tensor({0, -1}, at::kLong)), "ragged MLP: k is -1 where there are 2 learners");
+  EXPECT_EQ(run(at::tensor({0, 3}, at::kLong)), "ragged MLP: k is 3 where the greatest is 2");
+  EXPECT_EQ(run(at::tensor({0, -1}, at::kLong)), "ragged MLP: k is -1 where the greatest is 2");
   EXPECT_EQ(run(at::tensor({0}, at::kLong)), "ragged MLP: k has 1 entries for 2 rows");
   EXPECT_EQ(error_of([&] { PackedLearners(learners, at::kHalf); }),
             "ragged MLP: type Half is neither float32 nor bfloat16");

@@ -63,6 +63,23 @@ TEST_P(Resuming, GivesTheWeightsOfAnUninterruptedRun) {
   }
 }
 
+TEST(Distill, TrainsLearnersButNotTheirCentres) {
+  const LoadedModel dense = testing_models::small_model();
+  DistillOptions options = short_run(GateKind::kLearned);
+  const TemporaryFolder folder, untrained;
+  const LoadedModel trained = train(dense, options, folder.path(), quiet());
+  options.epochs1 = options.epochs2 = options.epochs3 = 0;
+  const LoadedModel start = train(dense, options, untrained.path(), quiet());
+  for (const auto& [name, tensor] : start.model->parameters().all()) {
+    const bool same = tensor.equal(trained.model->parameters().at(name));
+    if (name.ends_with(".centre")) {
+      EXPECT_TRUE(same) << name;
+    } else if (name.ends_with(".out_weight")) {
+      EXPECT_FALSE(same) << name;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(AtSteps, Resuming,
                          testing::Combine(testing::Values(GateKind::kLearned, GateKind::kStatic),
                                           testing::Values(1, 3, 5, 8)));

@@ -3,6 +3,9 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <optional>
+
 #include "pace/train/acm_phases.h"
 #include "tests/train/toy.h"
 
