@@ -56,11 +56,8 @@ Tensor Acm::relaxed(const Tensor& tokens, Pass& pass) const {
   Tensor hidden = kernels::activate(kernels::linear(tokens, in_weight_, in_bias_, pass.counter),
                                     shape_.activation);
   hidden.sub_(centre_.to(hidden.scalar_type()));
-  // Each unit's tail by a product with zeros and ones: broadcasting over the few units of a learner
-  // takes LibTorch longer.
-  const Tensor learner_of_unit =
-      at::eye(shape_.stacked(), tail.options()).repeat_interleave(shape_.width, 1);
-  hidden = hidden * at::matmul(tail, learner_of_unit).to(hidden.scalar_type());
+  // Repeated for each unit: broadcasting over the units of a learner takes LibTorch longer.
+  hidden = hidden * tail.to(hidden.scalar_type()).repeat_interleave(shape_.width, -1);
   const Tensor learned = kernels::linear(hidden, out_weight_, {}, pass.counter);
   pass.ledger.charge(gate_.macs_per_token() * static_cast<double>(tokens.size(1)));
   pass.ledger.record({site_, k, choice, choice_cost(), shape_.gate.minimum});

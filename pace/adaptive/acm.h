@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "pace/adaptive/gate.h"
 #include "pace/kernels/ragged.h"
