@@ -9,15 +9,14 @@ import argparse
 import json
 import os
 import pathlib
-import random
 import shutil
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
 import time
-import zlib
+
+from noise import write_images
 
 HERE = pathlib.Path(__file__).resolve().parent
 PHASES = ["learners", "gates", "end-to-end"]
@@ -60,25 +59,6 @@ def parse() -> argparse.Namespace:
     if min(options.rounds, options.windows, options.threads) < 1 or options.batch < 2:
         parser.error("--rounds, --windows and --threads must be at least 1, --batch 2")
     return options
-
-
-def noise_png(size: int, generator: random.Random) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    rows = b"".join(b"\0" + generator.randbytes(3 * size) for _ in range(size))
-    header = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + parts
-
-
-def write_images(folder: pathlib.Path, count: int, size: int) -> None:
-    generator = random.Random(0)
-    for i in range(count):
-        path = folder / f"class{i % CLASSES}" / f"{i}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(noise_png(size, generator))
 
 
 def resident_bytes(pid: int) -> int | None:
@@ -204,7 +184,7 @@ def main() -> None:
         sizes = [x for name in ("dim", "layers", "heads", "image_size", "patch_size")
                  for x in (f"--{name.replace('_', '-')}", getattr(options, name))]
         run([sys.executable, HERE / "acm_torch.py", "model", work / "model", *sizes], options.threads)
-        write_images(work / "images", options.steps * options.batch + 1, options.image_size)  # 1 to calibrate
+        write_images(work / "images", options.steps * options.batch + 1, options.image_size, CLASSES)  # 1 to calibrate
         rounds = measure(work, options)
     medians = {phase: {side: middle(r) for side, r in sides.items()} for phase, sides in rounds.items()}
     print_table(medians, options)
