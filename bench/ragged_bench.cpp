@@ -43,27 +43,27 @@ void dense_mlp(benchmark::State& state) {
   const int64_t rows = state.range(0);
   const at::ScalarType type = type_of(state.range(1));
   const kernels::Learners all = make_learners(1);
-  const kernels::Linear first(all.in_weight.to(type), all.in_bias.to(type));
-  const kernels::Linear second(all.out_weight.to(type), all.offsets[1].to(type));
-  const Tensor x = at::randn({rows, kDim}).to(type);
-  kernels::MacCounter counter;
+  const kernels::Linear first(all.in_weight, all.in_bias);
+  const kernels::Linear second(all.out_weight, all.offsets[1]);
+  const Tensor x = at::randn({rows, kDim});
+  kernels::Context context{.type = type};
   for (auto _ : state) {
     benchmark::DoNotOptimize(
-        second.forward(first.forward(x, counter, kernels::Activation::kGelu), counter));
+        second.forward(first.forward(x, context, kernels::Activation::kGelu), context));
   }
-  report(state, static_cast<double>(counter.macs));
+  report(state, static_cast<double>(context.macs));
 }
 
 /// Every row draws its k from 0..N with equal chances: the mean is N/2 and every group is small.
 void ragged_mlp(benchmark::State& state) {
   const int64_t rows = state.range(0), count = state.range(2);
-  const kernels::PackedLearners learners(make_learners(count), type_of(state.range(1)));
   const Tensor x = at::randn({rows, kDim}), k = at::randint(0, count + 1, {rows}, at::kLong);
-  kernels::MacCounter counter;
+  kernels::Context context{.type = type_of(state.range(1))};
+  const kernels::PackedLearners learners(make_learners(count), context);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(kernels::ragged_mlp(x, k, learners, counter));
+    benchmark::DoNotOptimize(kernels::ragged_mlp(x, k, learners, context));
   }
-  report(state, static_cast<double>(counter.macs));
+  report(state, static_cast<double>(context.macs));
 }
 
 void sizes(benchmark::internal::Benchmark* bench, const std::vector<int64_t>& counts) {

@@ -53,19 +53,19 @@ Tensor Acm::relaxed(const Tensor& tokens, Pass& pass) const {
   // sum_k g_k h(z, k) = bias + sum_n s_n(z) G_n with the tail G_n = sum_{k >= n} g_k: a dense MLP
   // whose hidden units are scaled by the tail of their learner, exact and without partial sums.
   const Tensor tail = choice.slice(-1, 1, shape_.stacked() + 1).flip(-1).cumsum(-1).flip(-1);
-  Tensor hidden = kernels::activate(kernels::linear(tokens, in_weight_, in_bias_, pass.counter),
+  Tensor hidden = kernels::activate(kernels::linear(tokens, in_weight_, in_bias_, pass.context),
                                     shape_.activation);
   hidden.sub_(centre_.to(hidden.scalar_type()));
   // Repeated for each unit: broadcasting over the units of a learner takes LibTorch longer.
   hidden = hidden * tail.to(hidden.scalar_type()).repeat_interleave(shape_.width, -1);
-  const Tensor learned = kernels::linear(hidden, out_weight_, {}, pass.counter);
+  const Tensor learned = kernels::linear(hidden, out_weight_, {}, pass.context);
   pass.ledger.charge(gate_.macs_per_token() * static_cast<double>(tokens.size(1)));
   pass.ledger.record({site_, k, choice, choice_cost(), shape_.gate.minimum});
   const Tensor sum = learned + at::matmul(tail, learner_bias_);
   if (!shape_.dense_last) return sum + bias_;
   const Tensor whole = choice.slice(-1, shape_.learners);
   return sum + (1 - whole) * bias_ +
-         whole * kernels::linear(tokens, dense_weight_, dense_bias_, pass.counter);
+         whole * kernels::linear(tokens, dense_weight_, dense_bias_, pass.context);
 }
 
 Tensor Acm::executed(const Tensor& tokens, Pass& pass) const {
@@ -89,8 +89,8 @@ Tensor Acm::executed(const Tensor& tokens, Pass& pass) const {
 }
 
 Tensor Acm::run_chosen(const Tensor& rows, const Tensor& k, Pass& pass) const {
-  if (!rows.is_cpu()) return kernels::grouped_mlp(rows, k, learners(), pass.counter);
-  return kernels::ragged_mlp(rows, k, *packed(), pass.counter);
+  if (!rows.is_cpu()) return kernels::grouped_mlp(rows, k, learners(), pass.context);
+  return kernels::ragged_mlp(rows, k, *packed(pass.context), pass.context);
 }
 
 kernels::Learners Acm::learners() const {
@@ -102,10 +102,11 @@ kernels::Learners Acm::learners() const {
           shape_.width, shape_.activation, dense_weight_, dense_bias_};
 }
 
-std::shared_ptr<const kernels::PackedLearners> Acm::packed() const {
-  return packed_.of({in_weight_, in_bias_, centre_, out_weight_, learner_bias_, bias_,
+std::shared_ptr<const kernels::PackedLearners> Acm::packed(const kernels::Context& context) const {
+  return packed_.of(context,
+                    {in_weight_, in_bias_, centre_, out_weight_, learner_bias_, bias_,
                      dense_weight_, dense_bias_},
-                    [this] { return kernels::PackedLearners(learners()); });
+                    [&] { return kernels::PackedLearners(learners(), context); });
 }
 
 bool AcmConfig::covers(MapKind kind) const {

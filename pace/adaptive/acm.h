@@ -84,14 +84,14 @@ class Acm : public TokenMap {
   Tensor run_chosen(const Tensor& rows, const Tensor& k, Pass& pass) const;
   kernels::Learners learners() const;
   /// The weights as the kernel wants them, packed again when training has changed them.
-  std::shared_ptr<const kernels::PackedLearners> packed() const;
+  std::shared_ptr<const kernels::PackedLearners> packed(const kernels::Context& context) const;
 
   AcmShape shape_;
   std::string site_;
   Tensor in_weight_, in_bias_, centre_, out_weight_, learner_bias_, bias_;
   Tensor dense_weight_, dense_bias_;
   Gate gate_;
-  kernels::Prepared<kernels::PackedLearners> packed_;
+  kernels::PreparedFor<kernels::PackedLearners> packed_;
 };
 
 /// The tensors' name prefix of the module that replaces the map of `spec`.

@@ -1,8 +1,8 @@
 #include "pace/adaptive/gate.h"
 
-#include <cmath>
+#include <ATen/core/grad_mode.h>
 
-#include "pace/kernels/choice.h"
+#include <cmath>
 
 namespace pace {
 
@@ -28,13 +28,13 @@ Gate::Gate(const GateShape& shape, const std::string& prefix, Parameters& parame
   if (shape.kind == GateKind::kStatic) return;
   const int64_t choices = shape.learners + 1 - shape.minimum;
   const double deviation = 1.0 / std::sqrt(static_cast<double>(shape.in));
-  const Tensor in_weight =
+  in_weight_ =
       parameters.add(prefix + ".in_weight", {shape.hidden, shape.in}, Initial::normal(deviation));
-  in_.emplace(in_weight, parameters.add(prefix + ".in_bias", {shape.hidden}, Initial::zeros()));
+  in_bias_ = parameters.add(prefix + ".in_bias", {shape.hidden}, Initial::zeros());
   budget_weight_ = parameters.add(prefix + ".budget_weight", {shape.hidden}, Initial::normal(1.0));
-  const Tensor out_weight = parameters.add(prefix + ".out_weight", {choices, shape.hidden},
-                                           Initial::normal(1.0 / std::sqrt(shape.hidden)));
-  out_.emplace(out_weight, parameters.add(prefix + ".out_bias", {choices}, Initial::zeros()));
+  out_weight_ = parameters.add(prefix + ".out_weight", {choices, shape.hidden},
+                               Initial::normal(1.0 / std::sqrt(shape.hidden)));
+  out_bias_ = parameters.add(prefix + ".out_bias", {choices}, Initial::zeros());
 }
 
 double Gate::macs_per_token() const {
@@ -48,9 +48,10 @@ Tensor Gate::scores(const Tensor& tokens, Pass& pass) const {
     sizes.back() = shape_.learners + 1 - shape_.minimum;
     return static_logits(shape_).to(tokens.device()).expand(sizes);
   }
-  const Tensor bias = in_->bias() + budget_weight_ * (2.0 * pass.budget - 1.0);
-  const Tensor hidden = in_->forward(tokens, bias, pass.counter, kernels::Activation::kGelu);
-  return out_->forward(hidden, pass.counter).to(at::kFloat);
+  const Tensor bias = in_bias_ + budget_weight_ * budget_share(pass.budget);
+  const Tensor hidden = kernels::activate(kernels::linear(tokens, in_weight_, bias, pass.context),
+                                          kernels::Activation::kGelu);
+  return kernels::linear(hidden, out_weight_, out_bias_, pass.context).to(at::kFloat);
 }
 
 Tensor Gate::charge(double price) const {
@@ -65,7 +66,30 @@ Tensor Gate::logits(const Tensor& tokens, Pass& pass) const {
 }
 
 Tensor Gate::best(const Tensor& rows, Pass& pass) const {
-  return kernels::best_choice(scores(rows, pass), charge(pass.price)) + shape_.minimum;
+  const at::NoGradGuard no_grad;
+  if (shape_.kind == GateKind::kStatic) {
+    const Tensor k = (static_logits(shape_) - charge(pass.price)).argmax() + shape_.minimum;
+    return k.to(rows.device()).expand({rows.size(0)});
+  }
+  if (!kernels::runs_own_kernels(rows)) return logits(rows, pass).argmax(-1) + shape_.minimum;
+  // The biases of this budget and price, number by number: they are few, and tensor operations on
+  // them would take as long as the choice itself.
+  std::vector<float> hidden(in_bias_.const_data_ptr<float>(),
+                            in_bias_.const_data_ptr<float>() + in_bias_.numel());
+  for (size_t i = 0; i < hidden.size(); ++i) {
+    hidden[i] += budget_weight_.const_data_ptr<float>()[i] * budget_share(pass.budget);
+  }
+  std::vector<float> choices(out_bias_.const_data_ptr<float>(),
+                             out_bias_.const_data_ptr<float>() + out_bias_.numel());
+  const auto price = static_cast<float>(pass.price);
+  for (size_t c = 0; c < choices.size(); ++c) {
+    choices[c] -= price * static_cast<float>(shape_.minimum + static_cast<int64_t>(c)) /
+                  static_cast<float>(shape_.learners);
+  }
+  const auto packed = packed_.of(pass.context, {in_weight_, out_weight_}, [&] {
+    return kernels::PackedGate(in_weight_, out_weight_, pass.context);
+  });
+  return kernels::best_choice(rows, *packed, hidden, choices, shape_.minimum, pass.context);
 }
 
 Tensor Gate::relaxed(const Tensor& tokens, Pass& pass) const {

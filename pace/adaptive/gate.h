@@ -1,8 +1,8 @@
 #pragma once
 
-#include <optional>
-
 #include "pace/adaptive/seams.h"
+#include "pace/kernels/gate.h"
+#include "pace/kernels/prepared.h"
 
 namespace pace {
 
@@ -37,7 +37,8 @@ class Gate {
   /// tokens [..., in] -> float [..., N+1-minimum], with the price of the pass taken off.
   Tensor logits(const Tensor& tokens, Pass& pass) const;
 
-  /// The best k of each token, the smaller of equals: [rows, in] -> int64 [rows].
+  /// The best k of each token, the smaller of equals: [rows, in] -> int64 [rows]. Records no
+  /// gradients.
   Tensor best(const Tensor& rows, Pass& pass) const;
 
   /// A differentiable choice: [..., in] -> float [..., N+1], one-hot in value with the gradient of
@@ -52,10 +53,12 @@ class Gate {
   Tensor scores(const Tensor& tokens, Pass& pass) const;
   /// float [N+1-minimum]: what a price takes off each logit.
   Tensor charge(double price) const;
+  /// What a budget is multiplied by before it goes along the gate's learned direction.
+  static float budget_share(double budget) { return static_cast<float>(2.0 * budget - 1.0); }
 
   GateShape shape_;
-  std::optional<kernels::Linear> in_, out_;
-  Tensor budget_weight_;
+  Tensor in_weight_, in_bias_, budget_weight_, out_weight_, out_bias_;
+  kernels::PreparedFor<kernels::PackedGate> packed_;
 };
 
 }  // namespace pace

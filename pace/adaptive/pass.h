@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "pace/adaptive/ledger.h"
-#include "pace/kernels/macs.h"
+#include "pace/kernels/context.h"
 
 namespace pace {
 
@@ -30,7 +30,7 @@ struct Pass {
   Tensor valid;
 
   Ledger ledger;
-  kernels::MacCounter counter;
+  kernels::Context context;  ///< how the kernels run, and what they counted
 };
 
 }  // namespace pace

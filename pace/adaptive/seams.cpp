@@ -24,7 +24,7 @@ class DenseLinear : public TokenMap {
 
   Tensor forward(const Tensor& tokens, Pass& pass) const override {
     pass.ledger.charge(static_cast<double>(macs_ * tokens.size(1)));
-    return linear_.forward(tokens, pass.counter);
+    return linear_.forward(tokens, pass.context);
   }
 
  private:
@@ -44,7 +44,7 @@ class DenseMlp : public TokenMap {
 
   Tensor forward(const Tensor& tokens, Pass& pass) const override {
     pass.ledger.charge(static_cast<double>(macs_ * tokens.size(1)));
-    return out_.forward(in_.forward(tokens, pass.counter, activation_), pass.counter);
+    return out_.forward(in_.forward(tokens, pass.context, activation_), pass.context);
   }
 
  private:

@@ -101,6 +101,7 @@ class Bench : public Command {
 
   BudgetOptions budget_;
   std::string model_, format_ = "table";
+  at::ScalarType type_ = at::kFloat;
   std::vector<int64_t> batches_{1, 8}, threads_{at::get_num_threads()};
   int64_t repeats_ = 20;
 };
@@ -127,6 +128,7 @@ void Bench::declare(CLI::App& app) {
   add_ranges(app, "--batch", batches_, "pictures at a time: 1,8 or 1-8 or 1-8*2");
   add_ranges(app, "--threads", threads_, "threads that compute, in the same notation");
   budget_.declare(app, true);
+  add_dtype(app, type_);
   app.add_option("--repeats", repeats_, "measured runs of each setting, after the warm-up")
       ->check(at_least(1));
   app.add_option("--format", format_, "of the output")
@@ -146,10 +148,12 @@ std::vector<Track> Bench::tracks(const LoadedModel& model, const LoadedModel& de
 
 int Bench::run(Terminal& terminal) {
   const at::NoGradGuard no_grad;
-  const LoadedModel model = load_model(fs::path(model_));
+  LoadedModel model = load_model(fs::path(model_));
+  model.type = type_;
   // Speed does not depend on the values of the weights: a dense model of the same shape will do.
   std::optional<LoadedModel> stand_in;
   if (model.acm) stand_in = build_dense(model.model->config(), model_, nullptr, {});
+  if (stand_in) stand_in->type = type_;
   const LoadedModel& dense = stand_in ? *stand_in : model;
   std::vector<int64_t> shape = input_shape(processor_of(model, model_));
 

@@ -81,6 +81,7 @@ class Eval : public Command {
   BudgetOptions budget_;
   ThreadOptions threads_;
   std::string model_, dense_folder_, report_, results_;
+  at::ScalarType type_ = at::kFloat;
   std::vector<Baseline> baselines_;
   int64_t heat_maps_ = 8;
   bool force_ = false, json_ = false;
@@ -95,6 +96,7 @@ void Eval::declare(CLI::App& app) {
                  "with a model of its shape)");
   data_.declare(app, "data to measure on");
   budget_.declare(app, true);
+  add_dtype(app, type_);
   app.add_option_function<std::vector<std::string>>(
          "--baseline",
          [this](const std::vector<std::string>& texts) {
@@ -121,7 +123,8 @@ Evaluation Eval::measure(const LoadedModel& model, const std::string& folder,
 
 Series Eval::measure_baseline(const Baseline& baseline, const Result& dense,
                               const std::vector<double>& budgets, Terminal& terminal) const {
-  const LoadedModel model = load_model(fs::path(baseline.folder));
+  LoadedModel model = load_model(fs::path(baseline.folder));
+  model.type = type_;
   Evaluation evaluation =
       measure(model, baseline.folder, possible(model, budgets, baseline.name, terminal), terminal);
   for (Result& point : evaluation.budgets) {
@@ -193,9 +196,11 @@ int Eval::run(Terminal& terminal) {
       fail("'{}' exists already; choose another name or replace it with --force", file);
     }
   }
-  const LoadedModel model = load_model(fs::path(model_));
+  LoadedModel model = load_model(fs::path(model_));
+  model.type = type_;
   if (!dense_folder_.empty()) {
     dense_ = load_dense(dense_folder_, "--dense names the original it was made from");
+    dense_->type = type_;
     if (dense_->model->labels() != model.model->labels()) {
       fail("'{}' and '{}' have different labels; --dense must be the original of --model",
            dense_folder_, model_);

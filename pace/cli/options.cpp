@@ -64,6 +64,15 @@ CLI::Validator above_to(double low, double high) {
                      [=](double value) { return value > low && value <= high; });
 }
 
+void add_dtype(CLI::App& app, at::ScalarType& type) {
+  app.add_option_function<std::string>(
+         "--dtype",
+         [&type](const std::string& name) { type = name == "bf16" ? at::kBFloat16 : at::kFloat; },
+         "of the products' factors; sums are float32")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->default_str("f32");
+}
+
 double parse_share(const std::string& text, const std::string& option) {
   const bool percent = text.ends_with('%');
   std::optional<double> value = number(percent ? text.substr(0, text.size() - 1) : text);

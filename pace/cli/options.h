@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/ATen.h>
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
@@ -33,6 +34,9 @@ CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<T>& va
       ->type_name("LIST")
       ->default_str(fmt::format("{}", fmt::join(values, ",")));
 }
+
+/// --dtype f32|bf16: the type of a model's products.
+void add_dtype(CLI::App& app, at::ScalarType& type);
 
 /// "1%" or "0.01" -> 0.01. Throws CLI::ValidationError naming the option unless it is in [0, 1).
 double parse_share(const std::string& text, const std::string& option);

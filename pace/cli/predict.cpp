@@ -49,6 +49,7 @@ class Predict : public Command {
     app.add_option("files", files_, "pictures, JPEG or PNG")->required();
     app.add_option("--model", model_, "model folder")->required();
     budget_.declare(app, false);
+    add_dtype(app, type_);
     app.add_flag("--json", json_, "print one JSON object per picture and line");
     app.add_flag("--logits", logits_, "with --json: the logits too");
     app.add_option("--top", top_,
@@ -59,7 +60,8 @@ class Predict : public Command {
 
   int run(Terminal& terminal) override {
     threads_.apply();
-    const LoadedModel model = load_model(fs::path(model_));
+    LoadedModel model = load_model(fs::path(model_));
+    model.type = type_;
     const ImageProcessor processor = processor_of(model, model_);
     const double budget = budget_.budgets(model).front();
     model.pass_at(budget);  // an impossible budget is no fault of the first picture
@@ -105,6 +107,7 @@ class Predict : public Command {
 
   std::vector<std::string> files_;
   std::string model_;
+  at::ScalarType type_ = at::kFloat;
   BudgetOptions budget_;
   ThreadOptions threads_;
   int64_t top_ = 0;

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "pace/kernels/macs.h"
+#include "pace/kernels/context.h"
 
 namespace pace::kernels {
 
@@ -10,16 +10,14 @@ using at::Tensor;
 
 enum class Activation { kIdentity, kGelu };
 
+/// Whether pace's own kernels, which record no gradients, may run on `x`: float32 on the CPU, with
+/// nothing to differentiate and no autocast.
+bool runs_own_kernels(const Tensor& x);
+
 Tensor activate(const Tensor& x, Activation activation);
 
 /// x [..., in] * weight [out, in]^T + bias [out] (bias may be undefined) -> [..., out].
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, MacCounter& counter);
-
-/// Softmax attention over heads. query, key, value [batch, heads, tokens, head_dim] -> the same
-/// shape; scores are divided by sqrt(head_dim). `valid` [batch, tokens] bool leaves out padding
-/// keys; undefined when every token is valid.
-Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& valid,
-                 MacCounter& counter);
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Context& context);
 
 /// Non-overlapping patches: pixels [batch, channels, height, width] -> [batch,
 /// (height/patch)*(width/patch), channels*patch*patch], rows of patches first. A convolution whose

@@ -1,5 +1,9 @@
 #include "pace/kernels/isa.h"
 
+#include <algorithm>
+
+#include "pace/base/error.h"
+
 namespace pace::kernels {
 
 std::string to_string(Isa isa) {
@@ -22,5 +26,22 @@ std::vector<Isa> available_isas() {
 }
 
 Isa best_isa() { return available_isas().back(); }
+
+CpuKernels cpu_kernels(const Context& context) {
+  const auto [macs, type, isa] = context;
+  const std::vector<Isa> available = available_isas();
+  if (std::find(available.begin(), available.end(), isa) == available.end()) {
+    fail("this machine has no {}", to_string(isa));
+  }
+  if (type != at::kFloat && type != at::kBFloat16) {
+    fail("products of type {}; there are kernels for float32 and bfloat16", c10::toString(type));
+  }
+  const bool bfloat16 = type == at::kBFloat16;
+#ifdef __x86_64__
+  if (isa == Isa::kAvx512) return cpu_avx512(bfloat16);
+  if (isa == Isa::kAvx2) return cpu_avx2(bfloat16);
+#endif
+  return cpu_plain(bfloat16);
+}
 
 }  // namespace pace::kernels

@@ -1,16 +1,21 @@
 #pragma once
 
+#include <ATen/ATen.h>
+
 #include <string>
 #include <vector>
 
+#include "pace/kernels/context.h"
+#include "pace/kernels/cpu.h"
+
 namespace pace::kernels {
 
-/// Instruction sets that kernels are compiled for, from the one every machine has upwards.
-enum class Isa { kPlain, kAvx2, kAvx512 };
 std::string to_string(Isa isa);  ///< "plain", "avx2", "avx512"
 
 /// Those this machine has, in that order.
 std::vector<Isa> available_isas();
-Isa best_isa();
+/// The kernels that a context asks for. Throws Error when this machine lacks the instruction set,
+/// or when there are none for the type.
+CpuKernels cpu_kernels(const Context& context);
 
 }  // namespace pace::kernels

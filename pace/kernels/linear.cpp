@@ -1,57 +1,78 @@
 #include "pace/kernels/linear.h"
 
-#include <ATen/autocast_mode.h>
-#include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/core/grad_mode.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "pace/kernels/isa.h"
+#include "pace/kernels/panels.h"
+#include "pace/kernels/tasks.h"
 
 namespace pace::kernels {
 
+struct Linear::Packed {
+  CpuKernels kernels;
+  Tensor weight;  ///< [panels, words, panel, pack]
+  Tensor bias;    ///< [panels * panel]
+};
+
 namespace {
 
-/// oneDNN's product on packed weights, which LibTorch registers but does not declare.
-Tensor packed_product(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                      Activation activation) {
-  using Product =
-      Tensor(const Tensor&, const Tensor&, const std::optional<Tensor>&, std::string_view,
-             c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
-  static const auto product = c10::Dispatcher::singleton()
-                                  .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
-                                  .typed<Product>();
-  const bool gelu = activation == Activation::kGelu;
-  return product.call(x, weight, bias.defined() ? std::optional(bias) : std::nullopt,
-                      gelu ? "gelu" : "none", c10::List<std::optional<at::Scalar>>(), "none");
-}
+/// How a product is cut into tasks of equal size, as many for each thread.
+struct Cut {
+  int64_t height, row_blocks;    ///< rows of a task
+  int64_t panels, panel_groups;  ///< output panels of a task
+};
 
-Tensor packed_weight(const Tensor& weight) {
-  using Reorder = Tensor(const Tensor&, std::optional<c10::SymInt>);
-  static const auto reorder = c10::Dispatcher::singleton()
-                                  .findSchemaOrThrow("mkldnn::_reorder_linear_weight", "")
-                                  .typed<Reorder>();
-  constexpr int64_t kRows = 256;  // a hint: packed weights serve any number of them
-  return reorder.call(weight.detach().flatten(1), c10::SymInt(kRows));
-}
-
-bool runs_packed(const Tensor& x, const Tensor& weight) {
-  return x.is_cpu() && x.numel() > 0 && x.scalar_type() == weight.scalar_type() &&
-         !at::GradMode::is_enabled() && !at::autocast::is_autocast_enabled(at::kCPU) &&
-         at::hasMKLDNN();
+Cut cut_product(int64_t rows, int64_t panels, int64_t macs, const CpuKernels& kernels) {
+  constexpr int64_t kWorthATask = 1 << 17, kTasksPerThread = 4;
+  const int64_t threads = at::get_num_threads();
+  int64_t blocks = (rows + kernels.most_rows - 1) / kernels.most_rows;
+  if (rows >= kernels.tile * threads) blocks = round_up(blocks, threads);
+  const int64_t wanted = std::clamp<int64_t>(macs / kWorthATask, 1, kTasksPerThread * threads);
+  const int64_t groups = std::min(panels, (wanted + blocks - 1) / blocks);
+  const int64_t height = (rows + blocks - 1) / blocks, width = (panels + groups - 1) / groups;
+  return {height, (rows + height - 1) / height, width, (panels + width - 1) / width};
 }
 
 }  // namespace
 
-Tensor Linear::forward(const Tensor& x, const Tensor& bias, MacCounter& counter,
-                       Activation activation) const {
-  if (!runs_packed(x, weight_))
-    return activate(linear(x, weight_.flatten(1), bias, counter), activation);
-  counter.macs += x.numel() * weight_.size(0);
-  const auto packed = packed_.of({weight_}, [&] { return packed_weight(weight_); });
-  const Tensor rows = x.reshape({-1, x.size(-1)});
+Tensor Linear::forward(const Tensor& x, Context& context, Activation activation) const {
+  const Tensor weight = weight_.flatten(1);
+  if (!runs_own_kernels(x)) return activate(linear(x, weight, bias_, context), activation);
+
+  const auto packed = packed_.of(context, {weight_, bias_}, [&] {
+    const CpuKernels kernels = cpu_kernels(context);
+    return Packed{kernels, pack_panels(weight.detach(), kernels.panel, kernels.pack),
+                  pad_columns(bias_, weight.size(0), kernels.panel)};
+  });
+  const CpuKernels& kernels = packed->kernels;
+  const Tensor input = x.contiguous();
   std::vector<int64_t> sizes = x.sizes().vec();
-  sizes.back() = weight_.size(0);
-  // A single row would go another way, with other sums.
-  const Tensor out = packed_product(rows.size(0) == 1 ? rows.expand({2, -1}).contiguous() : rows,
-                                    *packed, bias, activation);
-  return out.narrow(0, 0, rows.size(0)).view(sizes);
+  sizes.back() = weight.size(0);
+  Tensor out = at::empty(sizes, input.options());
+  ProductCall call;
+  call.x = input.const_data_ptr<float>();
+  call.out = out.mutable_data_ptr<float>();
+  call.in = weight.size(1);
+  call.out_width = weight.size(0);
+  call.weight = packed->weight.const_data_ptr();
+  call.bias = packed->bias.const_data_ptr<float>();
+  call.gelu = activation == Activation::kGelu;
+
+  const int64_t rows = x.numel() / call.in, panels = packed->weight.size(0);
+  const int64_t macs = rows * weight.numel();
+  const Cut cut = cut_product(rows, panels, macs, kernels);
+  run_tasks(cut.row_blocks * cut.panel_groups, kernels.product_scratch(call, cut.height),
+            [&](int64_t task, float* scratch) {
+              // Tasks that follow each other share their weights.
+              const int64_t row = task % cut.row_blocks * cut.height;
+              const int64_t panel = task / cut.row_blocks * cut.panels;
+              kernels.product(call, row, std::min(cut.height, rows - row), panel,
+                              std::min(cut.panels, panels - panel), scratch);
+            });
+  context.macs += macs;
+  return out;
 }
 
 }  // namespace pace::kernels

@@ -2,9 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <initializer_list>
 #include <memory>
 #include <mutex>
+
+#include "pace/kernels/context.h"
 
 namespace pace::kernels {
 
@@ -35,6 +38,21 @@ class Prepared {
   mutable std::mutex making_;
   mutable std::shared_ptr<const Made> made_;
   mutable int64_t version_ = -1;
+};
+
+/// The same for each type of product and instruction set.
+template <typename Made>
+class PreparedFor {
+ public:
+  template <typename Make>
+  std::shared_ptr<const Made> of(const Context& context, std::initializer_list<Tensor> tensors,
+                                 const Make& make) const {
+    const size_t type = context.type == at::kBFloat16 ? 1 : 0;
+    return kinds_[2 * static_cast<size_t>(context.isa) + type].of(tensors, make);
+  }
+
+ private:
+  std::array<Prepared<Made>, 6> kinds_;
 };
 
 }  // namespace pace::kernels

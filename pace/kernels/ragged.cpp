@@ -4,15 +4,14 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <atomic>
 
 #include "pace/base/error.h"
+#include "pace/kernels/panels.h"
+#include "pace/kernels/tasks.h"
 
 namespace pace::kernels {
 
 namespace {
-
-constexpr int64_t kCacheLine = 64;
 
 void check_choices(const Tensor& k, int64_t rows) {
   if (k.dim() != 1 || k.size(0) != rows) {
@@ -25,46 +24,15 @@ void check_choices(const Tensor& k, int64_t rows) {
 }
 
 /// The first `count` learners as one dense MLP over `x` [rows, in], or the dense map.
-Tensor run_learners(const Tensor& x, int64_t count, const Learners& learners, MacCounter& counter) {
+Tensor run_learners(const Tensor& x, int64_t count, const Learners& learners, Context& context) {
   if (count > learners.count()) {
-    return linear(x, learners.dense_weight, learners.dense_bias, counter);
+    return linear(x, learners.dense_weight, learners.dense_bias, context);
   }
   const int64_t units = count * learners.width;
   const Tensor hidden = activate(linear(x, learners.in_weight.narrow(0, 0, units),
-                                        learners.in_bias.narrow(0, 0, units), counter),
+                                        learners.in_bias.narrow(0, 0, units), context),
                                  learners.activation);
-  return linear(hidden, learners.out_weight.narrow(1, 0, units), learners.offsets[count], counter);
-}
-
-int64_t round_up(int64_t value, int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
-
-/// weight [columns, depth] -> [panels, words, panel, pack], zeros where the sizes do not fit.
-Tensor pack_panels(const Tensor& weight, const RaggedKernel& kernel) {
-  const int64_t columns = round_up(weight.size(0), kernel.panel),
-                depth = round_up(weight.size(1), kernel.pack);
-  return at::constant_pad_nd(weight, {0, depth - weight.size(1), 0, columns - weight.size(0)})
-      .view({columns / kernel.panel, kernel.panel, depth / kernel.pack, kernel.pack})
-      .permute({0, 2, 1, 3})
-      .to(kernel.pack == 2 ? at::kBFloat16 : at::kFloat)
-      .contiguous();
-}
-
-RaggedKernel kernel_of(Isa isa, at::ScalarType type) {
-  const std::vector<Isa> available = available_isas();
-  if (std::find(available.begin(), available.end(), isa) == available.end()) {
-    fail("this machine has no {}", to_string(isa));
-  }
-  if (type != at::kFloat && type != at::kBFloat16) {
-    fail("ragged MLP: type {} is neither float32 nor bfloat16", c10::toString(type));
-  }
-  const bool bfloat16 = type == at::kBFloat16;
-#ifdef __x86_64__
-  if (isa == Isa::kAvx512) return ragged_avx512(bfloat16);
-  if (isa == Isa::kAvx2) return ragged_avx2(bfloat16);
-#endif
-  return ragged_plain(bfloat16);
+  return linear(hidden, learners.out_weight.narrow(1, 0, units), learners.offsets[count], context);
 }
 
 /// Row numbers by falling k, those of equal k in their order; and their k.
@@ -94,10 +62,12 @@ Sorted sort_by_choice(const Tensor& k, int64_t most) {
 
 /// Rows of a block: enough that the weights are read seldom, few enough that blocks of different
 /// widths, taken widest first, end at the same time on all threads.
-int64_t block_rows(int64_t rows, const RaggedKernel& kernel) {
-  constexpr int64_t kBlocksPerThread = 4, kLeast = 24;
-  const int64_t share = rows / (kBlocksPerThread * at::get_num_threads());
-  return round_up(std::clamp(share, kLeast, kernel.most_rows - kernel.tile), kernel.tile);
+int64_t block_rows(int64_t rows, const CpuKernels& kernels) {
+  constexpr int64_t kBlocksPerThread = 2;
+  const int64_t threads = at::get_num_threads();
+  const int64_t least = (rows + kernels.most_rows - 1) / kernels.most_rows;
+  const int64_t blocks = round_up(std::max(least, kBlocksPerThread * threads), threads);
+  return std::max(kernels.tile, (rows + blocks - 1) / blocks);
 }
 
 /// Rows that follow each other in the order.
@@ -120,29 +90,28 @@ std::vector<Block> cut_blocks(int64_t rows, int64_t dense, int64_t height) {
 
 }  // namespace
 
-PackedLearners::PackedLearners(const Learners& learners, at::ScalarType type, Isa isa)
-    : kernel_(kernel_of(isa, type)),
+PackedLearners::PackedLearners(const Learners& learners, const Context& context)
+    : kernels_(cpu_kernels(context)),
       in_(learners.in_weight.size(1)),
       width_(learners.width),
       activation_(learners.activation) {
   const at::NoGradGuard no_grad;
-  in_weight_ = pack_panels(learners.in_weight, kernel_);
-  in_bias_ = at::constant_pad_nd(
-      learners.in_bias, {0, in_weight_.size(0) * kernel_.panel - learners.in_bias.size(0)});
-  out_weight_ = pack_panels(learners.out_weight, kernel_);
+  in_weight_ = pack_panels(learners.in_weight, kernels_.panel, kernels_.pack);
+  in_bias_ = pad_columns(learners.in_bias, learners.in_bias.size(0), kernels_.panel);
+  out_weight_ = pack_panels(learners.out_weight, kernels_.panel, kernels_.pack);
   offsets_ = learners.offsets.contiguous();
   if (!learners.dense_weight.defined()) return;
   offsets_ = at::cat({offsets_, learners.dense_bias.unsqueeze(0)});
-  dense_weight_ = pack_panels(learners.dense_weight, kernel_);
+  dense_weight_ = pack_panels(learners.dense_weight, kernels_.panel, kernels_.pack);
 }
 
 Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learners,
-                  MacCounter& counter) {
+                  Context& context) {
   const at::NoGradGuard no_grad;
   const int64_t rows = x.size(0);
   check_choices(k, rows);
   const Sorted sorted = sort_by_choice(k, learners.most());
-  const Tensor input = x.to(at::kFloat).contiguous();
+  const Tensor input = x.contiguous();
   Tensor out = at::empty({rows, learners.out()}, input.options());
 
   RaggedCall call;
@@ -162,33 +131,25 @@ Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learne
   const bool has_dense = learners.dense_weight_.defined();
   if (has_dense) call.dense_weight = learners.dense_weight_.const_data_ptr();
 
-  const RaggedKernel& kernel = learners.kernel_;
-  const int64_t height = block_rows(rows, kernel);
+  const CpuKernels& kernels = learners.kernels_;
+  const int64_t height = block_rows(rows, kernels);
   const int64_t dense =
       has_dense ? std::count(sorted.choice.begin(), sorted.choice.end(), learners.most()) : 0;
   const std::vector<Block> blocks = cut_blocks(rows, dense, height);
-  std::atomic<size_t> next{0};
-  const auto work = [&](int64_t, int64_t) {
-    const Tensor memory =
-        at::empty({kernel.scratch(call, height) + kCacheLine / 4}, input.options());
-    const auto address = reinterpret_cast<uintptr_t>(memory.data_ptr());
-    auto* scratch = reinterpret_cast<float*>((address + kCacheLine - 1) & ~(kCacheLine - 1));
-    for (size_t i = next++; i < blocks.size(); i = next++) {
-      const Block& block = blocks[i];
-      (block.dense ? kernel.dense_block : kernel.block)(call, block.first, block.rows, scratch);
-    }
-  };
-  const auto most = static_cast<int64_t>(blocks.size());
-  at::parallel_for(0, std::min<int64_t>(at::get_num_threads(), most), 1, work);
-  counter.macs += dense * learners.in() * learners.out();
+  run_tasks(static_cast<int64_t>(blocks.size()), kernels.ragged_scratch(call, height),
+            [&](int64_t task, float* scratch) {
+              const Block& block = blocks[static_cast<size_t>(task)];
+              (block.dense ? kernels.dense_last : kernels.learners)(call, block.first, block.rows,
+                                                                    scratch);
+            });
+  context.macs += dense * learners.in() * learners.out();
   for (int64_t row = dense; row < rows; ++row) {
-    counter.macs += sorted.choice[row] * learners.width_ * (learners.in() + learners.out());
+    context.macs += sorted.choice[row] * learners.width_ * (learners.in() + learners.out());
   }
   return out;
 }
 
-Tensor grouped_mlp(const Tensor& x, const Tensor& k, const Learners& learners,
-                   MacCounter& counter) {
+Tensor grouped_mlp(const Tensor& x, const Tensor& k, const Learners& learners, Context& context) {
   const int64_t rows = x.size(0), most = learners.most();
   check_choices(k, rows);
   const auto [sorted, order] = k.sort();
@@ -203,7 +164,7 @@ Tensor grouped_mlp(const Tensor& x, const Tensor& k, const Learners& learners,
     if (n == 0) {
       target.copy_(learners.offsets[0].expand_as(target));
     } else {
-      target.copy_(run_learners(gathered.narrow(0, begin, group[n]), n, learners, counter));
+      target.copy_(run_learners(gathered.narrow(0, begin, group[n]), n, learners, context));
     }
   }
   return at::empty_like(results).index_copy_(0, order, results);

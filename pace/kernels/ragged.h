@@ -4,7 +4,6 @@
 
 #include "pace/kernels/dense.h"
 #include "pace/kernels/isa.h"
-#include "pace/kernels/ragged_block.h"
 
 namespace pace::kernels {
 
@@ -24,14 +23,12 @@ struct Learners {
   int64_t most() const { return count() + (dense_weight.defined() ? 1 : 0); }  ///< greatest k
 };
 
-/// The same weights laid out for the kernel of one instruction set, on the CPU. Packed once; it is
+/// The same weights laid out for the kernel that a context asks for, on the CPU. Packed once; it is
 /// never changed and may be used by several threads at a time.
 class PackedLearners {
  public:
-  /// `type` is float32, or bfloat16 (weights, input and hidden units are rounded to it, sums are
-  /// float32). Throws Error when `isa` is not available here.
-  explicit PackedLearners(const Learners& learners, at::ScalarType type = at::kFloat,
-                          Isa isa = best_isa());
+  /// With products of bfloat16, weights, input and hidden units are rounded to it.
+  PackedLearners(const Learners& learners, const Context& context);
 
   int64_t in() const { return in_; }
   int64_t out() const { return offsets_.size(1); }
@@ -39,9 +36,9 @@ class PackedLearners {
 
  private:
   friend Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learners,
-                           MacCounter& counter);
+                           Context& context);
 
-  RaggedKernel kernel_;
+  CpuKernels kernels_;
   int64_t in_ = 0, width_ = 0;
   Activation activation_;
   Tensor in_weight_;     ///< [panels of hidden units, words, panel, pack]
@@ -56,9 +53,9 @@ class PackedLearners {
 /// out] float32. Records no gradients. Rows are sorted by k and run in blocks, the widest first; a
 /// row's bits depend neither on the other rows nor on the number of threads.
 Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learners,
-                  MacCounter& counter);
+                  Context& context);
 
 /// The same by tensor operations, one dense MLP for each group of equal k, for other devices.
-Tensor grouped_mlp(const Tensor& x, const Tensor& k, const Learners& learners, MacCounter& counter);
+Tensor grouped_mlp(const Tensor& x, const Tensor& k, const Learners& learners, Context& context);
 
 }  // namespace pace::kernels

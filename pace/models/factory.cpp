@@ -209,6 +209,7 @@ Pass LoadedModel::pass_at(double budget) const {
   }
   Pass pass;
   pass.budget = budget;
+  pass.context.type = type;
   if (!calibration.empty()) pass.price = calibration.price(budget);
   return pass;
 }

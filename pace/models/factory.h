@@ -14,6 +14,7 @@ struct LoadedModel {
   std::vector<Acm*> modules;     ///< in order of execution; owned by the model
   Calibration calibration;       ///< empty before calibration and in a dense model
   std::optional<json> preprocessor;
+  at::ScalarType type = at::kFloat;  ///< of the products of a pass
 
   /// A pass ready for inference at `budget`: told budget and price from the calibration. Throws
   /// Error when a dense model is asked for less than 1, or the budget is not in (0, 1].

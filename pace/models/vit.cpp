@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "pace/base/error.h"
+#include "pace/kernels/attention.h"
+#include "pace/kernels/norm.h"
 #include "pace/models/labels.h"
 
 namespace pace {
@@ -25,22 +27,11 @@ struct Names {
   }
 };
 
-class Norm {
- public:
-  Norm(const std::string& name, const ViTConfig& config, Parameters& parameters)
-      : epsilon_(config.norm_epsilon),
-        weight_(parameters.add(name + ".weight", {config.dim}, Initial::ones())),
-        bias_(parameters.add(name + ".bias", {config.dim}, Initial::zeros())) {}
-
-  /// In float32 whatever the states are: their variance loses too much in bfloat16.
-  Tensor forward(const Tensor& states) const {
-    return at::layer_norm(states.to(at::kFloat), {weight_.size(0)}, weight_, bias_, epsilon_);
-  }
-
- private:
-  double epsilon_;
-  Tensor weight_, bias_;
-};
+kernels::Norm make_norm(const std::string& name, const ViTConfig& config, Parameters& parameters) {
+  const Tensor weight = parameters.add(name + ".weight", {config.dim}, Initial::ones());
+  return {weight, parameters.add(name + ".bias", {config.dim}, Initial::zeros()),
+          config.norm_epsilon};
+}
 
 std::vector<MapSpec> block_specs(const ViTConfig& config, const Names& names, int64_t block) {
   const std::string layer = names.layer(block), attention = layer + "attention.";
@@ -69,12 +60,12 @@ class ViTBlock : public Block {
   ViTBlock(const ViTConfig& config, const Names& names, const std::vector<MapSpec>& specs,
            const MapBuilder& build_map, Parameters& parameters)
       : heads_(config.heads),
-        norm1_(names.layer(specs[0].block) + names.norm1, config, parameters),
+        norm1_(make_norm(names.layer(specs[0].block) + names.norm1, config, parameters)),
         query_(build_map(specs[0], parameters)),
         key_(build_map(specs[1], parameters)),
         value_(build_map(specs[2], parameters)),
         output_(build_map(specs[3], parameters)),
-        norm2_(names.layer(specs[0].block) + names.norm2, config, parameters),
+        norm2_(make_norm(names.layer(specs[0].block) + names.norm2, config, parameters)),
         mlp_(build_map(specs[4], parameters)) {
     if (!config.dinov2) return;
     const std::string layer = names.layer(specs[0].block);
@@ -84,32 +75,24 @@ class ViTBlock : public Block {
   }
 
   Tensor forward(const Tensor& states, Pass& pass) const override {
-    const Tensor attended = states + scaled(attend(norm1_.forward(states), pass), scale1_);
-    return attended + scaled(mlp_->forward(norm2_.forward(attended), pass), scale2_);
+    const auto [attended, normed] = norm2_.add(
+        states, attend(norm1_.forward(states, pass.context), pass), scale1_, pass.context);
+    return kernels::add_scaled(attended, mlp_->forward(normed, pass), scale2_);
   }
 
  private:
-  static Tensor scaled(const Tensor& update, const Tensor& scale) {
-    return scale.defined() ? update * scale : update;
-  }
-
   Tensor attend(const Tensor& tokens, Pass& pass) const {
-    const int64_t count = tokens.size(1), dim = tokens.size(2);
-    const auto heads = [&](const Tensor& projected) {
-      return projected.unflatten(-1, {heads_, dim / heads_}).transpose(1, 2);
-    };
-    const Tensor query = heads(query_->forward(tokens, pass));
-    const Tensor key = heads(key_->forward(tokens, pass));
-    const Tensor value = heads(value_->forward(tokens, pass));
-    pass.ledger.charge(2.0 * static_cast<double>(count * count * dim));
-    const Tensor mixed = kernels::attention(query, key, value, pass.valid, pass.counter);
-    return output_->forward(mixed.transpose(1, 2).flatten(2), pass);
+    const Tensor query = query_->forward(tokens, pass), key = key_->forward(tokens, pass);
+    const Tensor value = value_->forward(tokens, pass);
+    pass.ledger.charge(2.0 * static_cast<double>(tokens.size(1) * tokens.size(1) * tokens.size(2)));
+    return output_->forward(kernels::attention(query, key, value, heads_, pass.valid, pass.context),
+                            pass);
   }
 
   int64_t heads_;
-  Norm norm1_;
+  kernels::Norm norm1_;
   std::unique_ptr<TokenMap> query_, key_, value_, output_;
-  Norm norm2_;
+  kernels::Norm norm2_;
   std::unique_ptr<TokenMap> mlp_;
   Tensor scale1_, scale2_;
 };
@@ -150,7 +133,7 @@ class Embeddings {
   }
 
   Tensor forward(const Tensor& pixels, Pass& pass) const {
-    const Tensor patches = projection_->forward(kernels::cut_patches(pixels, patch_), pass.counter);
+    const Tensor patches = projection_->forward(kernels::cut_patches(pixels, patch_), pass.context);
     const Tensor tokens =
         at::cat({class_token_.expand({pixels.size(0), -1, -1}), patches.to(at::kFloat)}, 1);
     return tokens + positions(pixels.size(2) / patch_, pixels.size(3) / patch_);
@@ -181,7 +164,7 @@ class ViT : public Model {
         depth_(std::move(depth)),
         embeddings_(config_, names_, *parameters_),
         blocks_(make_blocks(build_map)),
-        norm_(names_.prefix + "layernorm", config_, *parameters_),
+        norm_(make_norm(names_.prefix + "layernorm", config_, *parameters_)),
         // Braces: the weight is asked for first.
         classifier_{parameters_->add("classifier.weight", {config_.classes, features()},
                                      Initial::normal(config_.initializer_range)),
@@ -251,10 +234,11 @@ class ViT : public Model {
 
   Tensor classify(const Tensor& states, Pass& pass) const {
     // ViT reads the class token alone, so the rest needs no norm.
-    const Tensor tokens = norm_.forward(config_.dinov2 ? states : states.slice(1, 0, 1));
+    const Tensor tokens =
+        norm_.forward(config_.dinov2 ? states : states.slice(1, 0, 1), pass.context);
     Tensor seen = tokens.select(1, 0);
     if (config_.dinov2) seen = at::cat({seen, tokens.slice(1, 1).mean(1)}, 1);
-    return classifier_.forward(seen, pass.counter).to(at::kFloat);
+    return classifier_.forward(seen, pass.context).to(at::kFloat);
   }
 
   json json_;
@@ -266,7 +250,7 @@ class ViT : public Model {
   std::vector<MapSpec> specs_;
   Embeddings embeddings_;
   std::vector<std::unique_ptr<Block>> blocks_;
-  Norm norm_;
+  kernels::Norm norm_;
   kernels::Linear classifier_;
 };
 

@@ -59,7 +59,7 @@ TEST_P(AcmOfEitherEnd, PaddingCostsNothingAndChangesNothing) {
     if (form == Form::kExecuted) {
       EXPECT_EQ(padded.ledger.macs()[1].item<double>(), bare.ledger.macs()[0].item<double>());
       EXPECT_EQ(padded.ledger.macs().sum().item<double>(),
-                static_cast<double>(padded.counter.macs));
+                static_cast<double>(padded.context.macs));
     }
   }
 }
@@ -100,7 +100,7 @@ TEST_P(AcmOfEitherEnd, ExecutedEqualsRelaxedWhereTokensDiffer) {
   const Tensor choice = executed.ledger.decisions()[0].choice;
   EXPECT_TRUE(choice.eq(4).any().item<bool>() && choice.lt(4).any().item<bool>());
   EXPECT_EQ(executed.ledger.macs().sum().item<double>(),
-            static_cast<double>(executed.counter.macs));
+            static_cast<double>(executed.context.macs));
 }
 
 TEST_P(AcmOfEitherEnd, GradientsOfTheLearnersAgreeWithFiniteDifferences) {

@@ -31,7 +31,7 @@ TEST(DenseMap, OfAProjectionIsALinearMap) {
   pass.ledger.open(2);
   const Tensor out = map->forward(tokens, pass);
   EXPECT_TRUE(out.equal(at::linear(tokens, parameters.at("q.weight"), parameters.at("q.bias"))));
-  EXPECT_EQ(pass.counter.macs, 2 * 3 * 5 * 7);
+  EXPECT_EQ(pass.context.macs, 2 * 3 * 5 * 7);
   EXPECT_EQ(pass.ledger.macs().sum().item<double>(), 2 * 3 * 5 * 7);
 }
 
@@ -53,7 +53,7 @@ TEST(DenseMap, OfAnMlpHasItsActivationInBetween) {
   EXPECT_TRUE(map->forward(tokens, pass)
                   .equal(at::linear(at::gelu(hidden), parameters.at("fc2.weight"),
                                     parameters.at("fc2.bias"))));
-  EXPECT_EQ(pass.counter.macs, 2 * 3 * 2 * 5 * 11);
+  EXPECT_EQ(pass.context.macs, 2 * 3 * 2 * 5 * 11);
   EXPECT_EQ(pass.ledger.macs().sum().item<double>(), 2 * 3 * 2 * 5 * 11);
 }
 

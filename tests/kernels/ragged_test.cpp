@@ -6,11 +6,10 @@
 #include <cmath>
 
 #include "tests/error_of.h"
+#include "tests/kernels/contexts.h"
 
 namespace pace::kernels {
 namespace {
-
-at::Generator seeded(uint64_t seed) { return at::make_generator<at::CPUGeneratorImpl>(seed); }
 
 Learners random_learners(int64_t in, int64_t out, int64_t count, int64_t width,
                          Activation activation) {
@@ -66,23 +65,10 @@ Tensor scalar_reference(const Tensor& x, const Tensor& k, const Learners& learne
   return result;
 }
 
-struct Kernel {
-  Isa isa;
-  at::ScalarType type;
-};
-
-std::vector<Kernel> kernels_here() {
-  std::vector<Kernel> kernels;
-  for (const Isa isa : available_isas()) {
-    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) kernels.push_back({isa, type});
-  }
-  return kernels;
-}
-
-class RaggedMlp : public ::testing::TestWithParam<Kernel> {
+class RaggedMlp : public ::testing::TestWithParam<Context> {
  protected:
   PackedLearners pack(const Learners& learners) const {
-    return PackedLearners(learners, GetParam().type, GetParam().isa);
+    return PackedLearners(learners, GetParam());
   }
   /// Rounding of inputs, weights and hidden units to bfloat16 adds up; sums are float32.
   double tolerance(const Tensor& expected) const {
@@ -91,11 +77,7 @@ class RaggedMlp : public ::testing::TestWithParam<Kernel> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Kernels, RaggedMlp, ::testing::ValuesIn(kernels_here()),
-                         [](const auto& named) {
-                           return to_string(named.param.isa) +
-                                  (named.param.type == at::kFloat ? "_float" : "_bfloat16");
-                         });
+INSTANTIATE_TEST_SUITE_P(Kernels, RaggedMlp, ::testing::ValuesIn(contexts_here()), context_name);
 
 struct Sizes {
   int64_t in, out, count, width;
@@ -109,12 +91,12 @@ TEST_P(RaggedMlp, EqualsTheScalarReferenceOverOddSizes) {
         const Learners learners = random_learners(in, out, count, width, activation);
         const Tensor x = at::randn({rows, in}, seeded(rows));
         const Tensor k = at::randint(count + 1, {rows}, seeded(7), at::kLong);
-        MacCounter counter;
-        const Tensor y = ragged_mlp(x, k, pack(learners), counter);
+        Context context;
+        const Tensor y = ragged_mlp(x, k, pack(learners), context);
         const Tensor expected = scalar_reference(x, k, learners);
         EXPECT_LT((y - expected).abs().max().item<double>(), tolerance(expected))
             << rows << " rows, " << in << " to " << out;
-        EXPECT_EQ(counter.macs, k.sum().item<int64_t>() * width * (in + out));
+        EXPECT_EQ(context.macs, k.sum().item<int64_t>() * width * (in + out));
       }
     }
   }
@@ -129,16 +111,16 @@ TEST_P(RaggedMlp, RunsTheDenseMapOfRowsThatChooseIt) {
       const Tensor x = at::randn({rows, in}, seeded(rows));
       for (const Tensor& k : {at::randint(count + 2, {rows}, seeded(7), at::kLong),
                               at::full({rows}, count + 1, at::kLong)}) {
-        MacCounter counter, other;
-        const Tensor y = ragged_mlp(x, k, pack(learners), counter);
+        Context context, other;
+        const Tensor y = ragged_mlp(x, k, pack(learners), context);
         const Tensor expected = scalar_reference(x, k, learners);
         EXPECT_LT((y - expected).abs().max().item<double>(), tolerance(expected))
             << rows << " rows, " << in << " to " << out;
         EXPECT_TRUE(at::allclose(grouped_mlp(x, k, learners, other), expected, 1e-4, 1e-4));
         const int64_t dense = k.eq(count + 1).sum().item<int64_t>();
         const int64_t run = k.sum().item<int64_t>() - dense * (count + 1);
-        EXPECT_EQ(counter.macs, run * width * (in + out) + dense * in * out);
-        EXPECT_EQ(other.macs, counter.macs);
+        EXPECT_EQ(context.macs, run * width * (in + out) + dense * in * out);
+        EXPECT_EQ(other.macs, context.macs);
       }
     }
   }
@@ -149,11 +131,11 @@ TEST_P(RaggedMlp, EqualsGroupedTensorOperationsBeyondOneSlice) {
   const Learners learners = with_dense(random_learners(450, 70, 16, 61, Activation::kGelu));
   const Tensor x = at::randn({300, 450}, seeded(5)) * 0.05;
   const Tensor k = at::randint(18, {300}, seeded(6), at::kLong);
-  MacCounter counter, other;
-  const Tensor y = ragged_mlp(x, k, pack(learners), counter);
+  Context context, other;
+  const Tensor y = ragged_mlp(x, k, pack(learners), context);
   const Tensor expected = grouped_mlp(x, k, learners, other);
   EXPECT_LT((y - expected).abs().max().item<double>(), tolerance(expected));
-  EXPECT_EQ(counter.macs, other.macs);
+  EXPECT_EQ(context.macs, other.macs);
 }
 
 TEST_P(RaggedMlp, GivesARowTheSameBitsWhateverStandsBesideIt) {
@@ -161,16 +143,16 @@ TEST_P(RaggedMlp, GivesARowTheSameBitsWhateverStandsBesideIt) {
   const PackedLearners packed = pack(learners);
   const Tensor x = at::randn({150, 33}, seeded(5));
   const Tensor k = at::randint(10, {150}, seeded(6), at::kLong);
-  MacCounter counter;
-  const Tensor all = ragged_mlp(x, k, packed, counter);
+  Context context;
+  const Tensor all = ragged_mlp(x, k, packed, context);
   for (int64_t first = 0; first < 150; first += 29) {
     const Tensor some =
-        ragged_mlp(x.slice(0, first, first + 13), k.slice(0, first, first + 13), packed, counter);
+        ragged_mlp(x.slice(0, first, first + 13), k.slice(0, first, first + 13), packed, context);
     EXPECT_TRUE(some.equal(all.slice(0, first, first + 13))) << first;
   }
   const int threads = at::get_num_threads();
   at::set_num_threads(threads == 1 ? 2 : 1);
-  EXPECT_TRUE(ragged_mlp(x, k, packed, counter).equal(all));
+  EXPECT_TRUE(ragged_mlp(x, k, packed, context).equal(all));
   at::set_num_threads(threads);
 }
 
@@ -185,38 +167,40 @@ TEST_P(RaggedMlp, IsAsExactAsItsTypeAllows) {
   const Tensor k = at::tensor({2, 0, 1, 1, 2}, at::kLong);
   learners.in_bias.zero_();
   learners.in_weight.slice(1, 1).zero_();
-  MacCounter counter;
-  EXPECT_TRUE(ragged_mlp(x, k, pack(learners), counter).equal(scalar_reference(x, k, learners)));
+  Context context;
+  EXPECT_TRUE(ragged_mlp(x, k, pack(learners), context).equal(scalar_reference(x, k, learners)));
 }
 
 TEST_P(RaggedMlp, RunsNothingWhereNothingIsChosen) {
   const Learners learners = random_learners(4, 3, 2, 5, Activation::kGelu);
-  MacCounter counter;
+  Context context;
   const Tensor y =
-      ragged_mlp(at::randn({6, 4}), at::zeros({6}, at::kLong), pack(learners), counter);
+      ragged_mlp(at::randn({6, 4}), at::zeros({6}, at::kLong), pack(learners), context);
   EXPECT_TRUE(y.equal(learners.offsets[0].expand({6, 3})));
-  EXPECT_EQ(counter.macs, 0);
+  EXPECT_EQ(context.macs, 0);
 }
 
 TEST_P(RaggedMlp, TakesNoRows) {
   const Learners learners = random_learners(4, 3, 2, 5, Activation::kGelu);
-  MacCounter counter;
+  Context context;
   const Tensor y =
-      ragged_mlp(at::empty({0, 4}), at::empty({0}, at::kLong), pack(learners), counter);
+      ragged_mlp(at::empty({0, 4}), at::empty({0}, at::kLong), pack(learners), context);
   EXPECT_EQ(y.sizes(), (std::vector<int64_t>{0, 3}));
 }
 
 TEST(RaggedMlpErrors, RefusesChoicesThatDoNotFit) {
   const Learners learners = random_learners(4, 3, 2, 5, Activation::kGelu);
-  MacCounter counter;
+  Context context;
   const auto run = [&](const Tensor& k) {
-    return error_of([&] { ragged_mlp(at::randn({2, 4}), k, PackedLearners(learners), counter); });
+    return error_of([&] {
+      ragged_mlp(at::randn({2, 4}), k, PackedLearners(learners, context), context);
+    });
   };
   EXPECT_EQ(run(at::tensor({0, 3}, at::kLong)), "ragged MLP: k is 3 where the greatest is 2");
   EXPECT_EQ(run(at::tensor({0, -1}, at::kLong)), "ragged MLP: k is -1 where the greatest is 2");
   EXPECT_EQ(run(at::tensor({0}, at::kLong)), "ragged MLP: k has 1 entries for 2 rows");
-  EXPECT_EQ(error_of([&] { PackedLearners(learners, at::kHalf); }),
-            "ragged MLP: type Half is neither float32 nor bfloat16");
+  EXPECT_EQ(error_of([&] { PackedLearners(learners, {.type = at::kHalf}); }),
+            "products of type Half; there are kernels for float32 and bfloat16");
 }
 
 }  // namespace

@@ -102,11 +102,11 @@ TEST_P(Laws, TheLedgerEqualsWhatTheKernelsCount) {
   for (double price : kPrices) {
     Pass pass = pass_with(Form::kExecuted, price);
     run(model, backbone().inputs(5), pass);
-    EXPECT_EQ(pass.ledger.macs().sum().item<double>(), static_cast<double>(pass.counter.macs));
+    EXPECT_EQ(pass.ledger.macs().sum().item<double>(), static_cast<double>(pass.context.macs));
   }
   Pass dense;
   run(backbone().dense(), backbone().inputs(5), dense);
-  EXPECT_EQ(dense.ledger.macs().sum().item<double>(), static_cast<double>(dense.counter.macs));
+  EXPECT_EQ(dense.ledger.macs().sum().item<double>(), static_cast<double>(dense.context.macs));
 }
 
 TEST_P(Laws, ASmallerBudgetNeverExecutesMore) {

@@ -52,7 +52,7 @@ TEST_P(BothFamilies, LedgerAndCounterAndAnalysisAgree) {
     Pass pass;
     loaded.model->forward(pixels, pass);
     const double dense = loaded.model->dense_macs(pixels.sizes());
-    EXPECT_EQ(static_cast<double>(pass.counter.macs), 3 * dense);
+    EXPECT_EQ(static_cast<double>(pass.context.macs), 3 * dense);
     EXPECT_TRUE(pass.ledger.macs().equal(at::full(3, dense, at::kDouble)));
   }
 }

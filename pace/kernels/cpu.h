@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+
+namespace pace::kernels {
+
+// What the kernels read and write. Pointers and numbers only: the sources that see this header are
+// compiled for instruction sets the machine may lack, where no inline function of a library may be
+// instantiated. A task is the work of one thread at a time; its scratch is aligned to 64 bytes.
+
+/// A dense product: out = activation(x weight^T + bias).
+struct ProductCall {
+  const float* x = nullptr;  ///< [rows, in]
+  float* out = nullptr;      ///< [rows, out_width]
+  int64_t in = 0, out_width = 0;
+  const void* weight = nullptr;  ///< packed panels of outputs
+  const float* bias = nullptr;   ///< as many as the panels have columns
+  bool gelu = false;
+};
+
+/// Rows that each run their own number of learners.
+struct RaggedCall {
+  const float* x = nullptr;  ///< [rows, in]
+  float* out = nullptr;      ///< [rows, out_width]
+  int64_t in = 0, out_width = 0;
+  const int64_t* order = nullptr;   ///< of the rows by falling k
+  const int32_t* choice = nullptr;  ///< [rows] k in that order
+  int64_t learner_width = 0;
+  const void* in_weight = nullptr;   ///< packed panels of hidden units
+  const float* in_bias = nullptr;    ///< as many as the panels have columns
+  const void* out_weight = nullptr;  ///< packed panels of outputs
+  int64_t hidden_words = 0;          ///< depth of an output panel
+  const float* offsets = nullptr;    ///< [most+1, out_width]
+  bool gelu = false;
+  const void* dense_weight = nullptr;  ///< packed panels of outputs
+};
+
+/// A gate's choice for every row: linear, GELU, linear, and the best of the scores less charges.
+struct GateCall {
+  const float* x = nullptr;  ///< [rows, in]
+  int64_t* out = nullptr;    ///< [rows]
+  int64_t in = 0, hidden = 0, choices = 0;
+  const void* in_weight = nullptr;    ///< packed panels of kernel.lanes hidden units
+  const float* in_bias = nullptr;     ///< as many as the panels have columns
+  const float* out_weight = nullptr;  ///< packed panels of kernel.lanes choices, float32
+  const float* out_bias = nullptr;    ///< as many as the panels have columns, charges taken off
+  int64_t first = 0;                  ///< the number of the first choice
+};
+
+/// Softmax attention of one head over the tokens of one sequence.
+struct AttentionCall {
+  const float *query = nullptr, *key = nullptr, *value = nullptr;  ///< [tokens, ...]
+  float* out = nullptr;                                            ///< [tokens, ...]
+  int64_t tokens = 0, head_dim = 0;
+  int64_t stride = 0;           ///< from a token to the next, in all four
+  const bool* valid = nullptr;  ///< [tokens] keys to attend to; null when all
+  float scale = 1;              ///< of the scores
+};
+
+/// Layer norm over the last dimension of states + scale * update.
+struct NormCall {
+  const float* states = nullptr;  ///< [rows, dim]
+  const float* update = nullptr;  ///< [rows, dim], or null: nothing is added
+  const float* scale = nullptr;   ///< [dim], or null: 1
+  float* sum = nullptr;           ///< [rows, dim] where there is an update
+  float* out = nullptr;           ///< [rows, dim]
+  const float *weight = nullptr, *bias = nullptr;
+  int64_t dim = 0;
+  float epsilon = 0;
+};
+
+/// The kernels of one instruction set and type of the products' factors (sums are float32).
+struct CpuKernels {
+  int64_t lanes;      ///< floats of a vector: columns of a gate's panel
+  int64_t panel;      ///< columns of any other packed panel
+  int64_t tile;       ///< rows computed together
+  int64_t most_rows;  ///< of a block
+  int64_t pack;       ///< factors in a packed word of four bytes: 1 of float32 or 2 of bfloat16
+
+  /// Rows [first, first + rows), panels [panel, panel + panels) of the outputs.
+  void (*product)(const ProductCall& call, int64_t first, int64_t rows, int64_t panel,
+                  int64_t panels, float* scratch);
+  /// Rows [first, first + rows) of the order, by their learners or by the dense map.
+  void (*learners)(const RaggedCall& call, int64_t first, int64_t rows, float* scratch);
+  void (*dense_last)(const RaggedCall& call, int64_t first, int64_t rows, float* scratch);
+  void (*gate)(const GateCall& call, int64_t first, int64_t rows, float* scratch);
+  void (*attention)(const AttentionCall& call, float* scratch);
+  void (*norm)(const NormCall& call, int64_t first, int64_t rows);
+
+  /// Floats of scratch that a task needs.
+  int64_t (*product_scratch)(const ProductCall& call, int64_t rows);
+  int64_t (*ragged_scratch)(const RaggedCall& call, int64_t rows);
+  int64_t (*gate_scratch)(const GateCall& call, int64_t rows);
+  int64_t (*attention_scratch)(const AttentionCall& call);
+};
+
+CpuKernels cpu_plain(bool bfloat16);
+CpuKernels cpu_avx2(bool bfloat16);
+CpuKernels cpu_avx512(bool bfloat16);
+
+}  // namespace pace::kernels
