@@ -46,8 +46,9 @@ struct Track {
   }
 };
 
-/// What was measured of one track at one batch size and thread count.
+/// What was measured of one track at one type, batch size and thread count.
 struct Row {
+  std::string dtype;
   int64_t threads, batch;
   std::string name;
   double budget, macs, macs_fraction, time_fraction;
@@ -57,13 +58,15 @@ struct Row {
   double gflops() const { return 2 * macs / median / 1e9; }
 };
 
-Row summarize(const Track& track, const Track& dense, int64_t threads, int64_t batch) {
+Row summarize(const Track& track, const Track& dense, const std::string& dtype, int64_t threads,
+              int64_t batch) {
   std::vector<double> ratios, per_item;
   for (size_t i = 0; i < track.seconds.size(); ++i) {
     ratios.push_back(track.seconds[i] / dense.seconds[i]);
     per_item.push_back(track.seconds[i] / static_cast<double>(batch));
   }
-  return {threads,
+  return {dtype,
+          threads,
           batch,
           track.name,
           track.budget,
@@ -97,11 +100,14 @@ class Bench : public Command {
 
  private:
   std::vector<Track> tracks(const LoadedModel& model, const LoadedModel& dense) const;
+  /// Every thread count and batch size.
+  void measure(const LoadedModel& model, const LoadedModel& dense, const std::string& dtype,
+               Terminal& terminal, std::vector<Row>& rows) const;
   void print(const std::vector<Row>& rows) const;
 
   BudgetOptions budget_;
   std::string model_, format_ = "table";
-  at::ScalarType type_ = at::kFloat;
+  std::vector<std::string> dtypes_{"f32"};
   std::vector<int64_t> batches_{1, 8}, threads_{at::get_num_threads()};
   int64_t repeats_ = 20;
 };
@@ -128,7 +134,8 @@ void Bench::declare(CLI::App& app) {
   add_ranges(app, "--batch", batches_, "pictures at a time: 1,8 or 1-8 or 1-8*2");
   add_ranges(app, "--threads", threads_, "threads that compute, in the same notation");
   budget_.declare(app, true);
-  add_dtype(app, type_);
+  add_list(app, "--dtype", dtypes_, "of the products' factors: f32, bf16 or f32,bf16")
+      ->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--repeats", repeats_, "measured runs of each setting, after the warm-up")
       ->check(at_least(1));
   app.add_option("--format", format_, "of the output")
@@ -146,30 +153,36 @@ std::vector<Track> Bench::tracks(const LoadedModel& model, const LoadedModel& de
   return tracks;
 }
 
-int Bench::run(Terminal& terminal) {
-  const at::NoGradGuard no_grad;
-  LoadedModel model = load_model(fs::path(model_));
-  model.type = type_;
-  // Speed does not depend on the values of the weights: a dense model of the same shape will do.
-  std::optional<LoadedModel> stand_in;
-  if (model.acm) stand_in = build_dense(model.model->config(), model_, nullptr, {});
-  if (stand_in) stand_in->type = type_;
-  const LoadedModel& dense = stand_in ? *stand_in : model;
+void Bench::measure(const LoadedModel& model, const LoadedModel& dense, const std::string& dtype,
+                    Terminal& terminal, std::vector<Row>& rows) const {
   std::vector<int64_t> shape = input_shape(processor_of(model, model_));
-
-  std::vector<Row> rows;
   for (const int64_t threads : threads_) {
     at::set_num_threads(static_cast<int>(threads));
     for (const int64_t batch : batches_) {
       shape[0] = batch;
       std::vector<Track> running = tracks(model, dense);
-      terminal.start(fmt::format("batch {}, {} threads", batch, threads), repeats_);
+      terminal.start(fmt::format("{}, batch {}, {} threads", dtype, batch, threads), repeats_);
       run_in_turn(running, at::randn(shape), repeats_, terminal);
       terminal.finish();
       for (const Track& track : running) {
-        rows.push_back(summarize(track, running.front(), threads, batch));
+        rows.push_back(summarize(track, running.front(), dtype, threads, batch));
       }
     }
+  }
+}
+
+int Bench::run(Terminal& terminal) {
+  const at::NoGradGuard no_grad;
+  LoadedModel model = load_model(fs::path(model_));
+  // Speed does not depend on the values of the weights: a dense model of the same shape will do.
+  std::optional<LoadedModel> stand_in;
+  if (model.acm) stand_in = build_dense(model.model->config(), model_, nullptr, {});
+  LoadedModel& dense = stand_in ? *stand_in : model;
+
+  std::vector<Row> rows;
+  for (const std::string& dtype : dtypes_) {
+    model.type = dense.type = parse_dtype(dtype);
+    measure(model, dense, dtype, terminal, rows);
   }
   print(rows);
   return 0;
@@ -179,6 +192,7 @@ void print_json(const std::string& model, const std::vector<Row>& rows) {
   json list = json::array();
   for (const Row& row : rows) {
     list.push_back({{"name", row.name},
+                    {"dtype", row.dtype},
                     {"threads", row.threads},
                     {"batch", row.batch},
                     {"budget", row.budget},
@@ -194,26 +208,26 @@ void print_json(const std::string& model, const std::vector<Row>& rows) {
 }
 
 void print_csv(const std::vector<Row>& rows) {
-  std::cout << "name,threads,batch,budget,macs,macs_fraction,time_fraction,seconds_per_item,"
+  std::cout << "name,dtype,threads,batch,budget,macs,macs_fraction,time_fraction,seconds_per_item,"
                "seconds_per_item_p10,seconds_per_item_p90,gflops_per_second\n";
   for (const Row& row : rows) {
-    std::cout << fmt::format("{},{},{},{},{},{},{},{},{},{},{}\n", row.name, row.threads, row.batch,
-                             row.budget, row.macs, row.macs_fraction, row.time_fraction, row.median,
-                             row.low, row.high, row.gflops());
+    std::cout << fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}\n", row.name, row.dtype,
+                             row.threads, row.batch, row.budget, row.macs, row.macs_fraction,
+                             row.time_fraction, row.median, row.low, row.high, row.gflops());
   }
 }
 
 void print_table(const std::vector<Row>& rows) {
   std::vector<std::vector<std::string>> cells;
   for (const Row& row : rows) {
-    cells.push_back({fmt::format("{} {:g}", row.name, row.budget), std::to_string(row.threads),
-                     std::to_string(row.batch), percent(row.macs_fraction),
-                     percent(row.time_fraction), duration(row.median), duration(row.low),
-                     duration(row.high), fmt::format("{:.1f}", row.gflops())});
+    cells.push_back({fmt::format("{} {:g}", row.name, row.budget), row.dtype,
+                     std::to_string(row.threads), std::to_string(row.batch),
+                     percent(row.macs_fraction), percent(row.time_fraction), duration(row.median),
+                     duration(row.low), duration(row.high), fmt::format("{:.1f}", row.gflops())});
   }
-  std::cout << format_table(
-                   {"", "threads", "batch", "operations", "time", "per item", "p10", "p90", "GF/s"},
-                   cells)
+  std::cout << format_table({"", "dtype", "threads", "batch", "operations", "time", "per item",
+                             "p10", "p90", "GF/s"},
+                            cells)
             << "operations and time as shares of the dense model's; GF/s at 2 FLOPs per "
                "multiply-accumulate\n";
 }

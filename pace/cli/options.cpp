@@ -64,12 +64,16 @@ CLI::Validator above_to(double low, double high) {
                      [=](double value) { return value > low && value <= high; });
 }
 
+at::ScalarType parse_dtype(const std::string& name) {
+  if (name == "f32") return at::kFloat;
+  if (name == "bf16") return at::kBFloat16;
+  throw CLI::ValidationError("--dtype", fmt::format("'{}' is neither f32 nor bf16", name));
+}
+
 void add_dtype(CLI::App& app, at::ScalarType& type) {
   app.add_option_function<std::string>(
-         "--dtype",
-         [&type](const std::string& name) { type = name == "bf16" ? at::kBFloat16 : at::kFloat; },
-         "of the products' factors; sums are float32")
-      ->check(CLI::IsMember({"f32", "bf16"}))
+         "--dtype", [&type](const std::string& name) { type = parse_dtype(name); },
+         "of the products' factors, f32 or bf16; sums are float32")
       ->default_str("f32");
 }
 

@@ -35,7 +35,9 @@ CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<T>& va
       ->default_str(fmt::format("{}", fmt::join(values, ",")));
 }
 
-/// --dtype f32|bf16: the type of a model's products.
+/// Types of a model's products: "f32" or "bf16".
+at::ScalarType parse_dtype(const std::string& name);
+/// --dtype NAME.
 void add_dtype(CLI::App& app, at::ScalarType& type);
 
 /// "1%" or "0.01" -> 0.01. Throws CLI::ValidationError naming the option unless it is in [0, 1).

@@ -111,7 +111,7 @@ Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learne
   const int64_t rows = x.size(0);
   check_choices(k, rows);
   const Sorted sorted = sort_by_choice(k, learners.most());
-  const Tensor input = x.contiguous();
+  const Tensor input = x.to(at::kFloat).contiguous();
   Tensor out = at::empty({rows, learners.out()}, input.options());
 
   RaggedCall call;

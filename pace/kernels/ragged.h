@@ -49,7 +49,7 @@ class PackedLearners {
 };
 
 /// Each row runs its own number of learners, out[i] = offsets[k_i] + sum_{n < k_i} learner_n(x[i]),
-/// or the dense map. x [rows, in] float32, k [rows] int64 in 0..most, both on the CPU -> [rows,
+/// or the dense map. x [rows, in] of any type, k [rows] int64 in 0..most, both on the CPU -> [rows,
 /// out] float32. Records no gradients. Rows are sorted by k and run in blocks, the widest first; a
 /// row's bits depend neither on the other rows nor on the number of threads.
 Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learners,

@@ -21,6 +21,8 @@ TEST(BadInput, WrongUseExitsWithTwo) {
   PACE_EXPECT_FAILS(pace("eval --model x --data images:y --budget 0.5 --max-drop 1%"), 2,
                     "excludes");
   PACE_EXPECT_FAILS(pace("bench --model x --batch 4-1"), 2, "4-1");
+  PACE_EXPECT_FAILS(pace("bench --model x --dtype f64"), 2, "f64");
+  PACE_EXPECT_FAILS(pace("predict --model x --dtype half y.png"), 2, "half");
   PACE_EXPECT_FAILS(pace("eval --data pictures:x --model " + work().dense()), 2, "pictures");
   write_text(work().path("bad.toml"), "epoch = 3\n");
   PACE_EXPECT_FAILS(pace(work().training() + "--out x --config " + work().path("bad.toml")), 2,

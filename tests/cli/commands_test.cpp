@@ -215,8 +215,10 @@ TEST(Bench, CountsEveryBatchAndBudget) {
   }
   EXPECT_EQ(rows[0].at("time_fraction"), 1);
   EXPECT_EQ(rows[8].at("batch"), 4);
-  const Outcome csv = pace("bench --format csv --repeats 1 --batch 2 --model " + work().dense());
-  EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 2) << csv.out;
+  EXPECT_EQ(rows[8].at("dtype"), "f32");
+  const Outcome csv =
+      pace("bench --format csv --repeats 1 --batch 2 --dtype f32,bf16 --model " + work().dense());
+  EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 3) << csv.out;
 }
 
 TEST(Info, DescribesBothKinds) {

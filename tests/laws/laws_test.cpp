@@ -3,7 +3,10 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "pace/eval/calibrate.h"
+#include "pace/kernels/isa.h"
 #include "pace/train/distill.h"
 #include "tests/laws/methods.h"
 #include "tests/laws/pictures.h"
@@ -11,7 +14,7 @@
 namespace pace::laws {
 namespace {
 
-/// Sums may be taken in another order when a batch is cut otherwise.
+/// The two forms, and instruction sets, sum in another order.
 constexpr double kRounding = 2e-5;
 
 class Laws : public testing::TestWithParam<std::tuple<Method, Backbone>> {
@@ -64,29 +67,59 @@ TEST_P(Laws, ExecutedEqualsRelaxedWhenDecisionsAreHard) {
   }
 }
 
-TEST_P(Laws, AnExampleDoesNotDependOnItsBatch) {
+TEST_P(Laws, AnExampleHasTheSameBitsInAnyBatchAndOnAnyThreads) {
   const LoadedModel model = disturbed();
   const Tensor inputs = backbone().inputs(7);
-  Pass together = pass_with(Form::kExecuted, 0.1);
-  const Tensor all = run(model, inputs, together);
-  for (int64_t i = 0; i < inputs.size(0); ++i) {
-    Pass alone = pass_with(Form::kExecuted, 0.1);
-    EXPECT_LT(gap(run(model, inputs.narrow(0, i, 1), alone)[0], all[i]), kRounding);
-    EXPECT_EQ(alone.ledger.macs()[0].item<double>(), together.ledger.macs()[i].item<double>());
+  const int before = at::get_num_threads();
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const auto executed = [&] {
+      Pass pass = pass_with(Form::kExecuted, 0.1);
+      pass.context.type = type;
+      return pass;
+    };
+    Pass together = executed();
+    const Tensor all = run(model, inputs, together);
+    for (const int threads : {1, 3}) {
+      at::set_num_threads(threads);
+      Pass again = executed();
+      EXPECT_TRUE(run(model, inputs, again).equal(all)) << threads << " threads";
+      for (int64_t i = 0; i < inputs.size(0); ++i) {
+        Pass alone = executed();
+        EXPECT_TRUE(run(model, inputs.narrow(0, i, 1), alone)[0].equal(all[i]));
+        EXPECT_EQ(alone.ledger.macs()[0].item<double>(), together.ledger.macs()[i].item<double>());
+      }
+    }
+    at::set_num_threads(before);
   }
 }
 
-TEST_P(Laws, AnExampleDoesNotDependOnTheThreads) {
+TEST_P(Laws, EveryInstructionSetGivesTheSameWithinRounding) {
   const LoadedModel model = disturbed();
-  const Tensor inputs = backbone().inputs(5);
-  const int before = at::get_num_threads();
-  Pass one = pass_with(Form::kExecuted, 0.1), many = pass_with(Form::kExecuted, 0.1);
-  at::set_num_threads(1);
-  const Tensor alone = run(model, inputs, one);
-  at::set_num_threads(3);
-  const Tensor shared = run(model, inputs, many);
-  at::set_num_threads(before);
-  EXPECT_LT(gap(alone, shared), kRounding);
+  const Tensor inputs = backbone().inputs(3);
+  Pass best = pass_with(Form::kExecuted, 0.1);
+  const Tensor expected = run(model, inputs, best);
+  for (const kernels::Isa isa : kernels::available_isas()) {
+    Pass pass = pass_with(Form::kExecuted, 0.1);
+    pass.context.isa = isa;
+    EXPECT_LT(gap(run(model, inputs, pass), expected), kRounding) << to_string(isa);
+  }
+}
+
+TEST_P(Laws, SeveralThreadsMayAskOneModelAtATime) {
+  const LoadedModel model = disturbed();
+  const Tensor inputs = backbone().inputs(2);
+  Pass pass = pass_with(Form::kExecuted, 0.1);
+  const Tensor expected = run(disturbed(), inputs, pass);
+  std::vector<Tensor> answers(4);
+  std::vector<std::thread> threads;
+  for (Tensor& answer : answers) {
+    threads.emplace_back([&] {
+      Pass own = pass_with(Form::kExecuted, 0.1);
+      answer = run(model, inputs, own);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const Tensor& answer : answers) EXPECT_TRUE(answer.equal(expected));
 }
 
 TEST_P(Laws, FullBudgetWithUntouchedWeightsIsTheDenseModel) {

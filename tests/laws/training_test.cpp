@@ -80,6 +80,19 @@ TEST(Distill, TrainsLearnersButNotTheirCentres) {
   }
 }
 
+TEST(Distill, TrainsEveryKindOfMapInBfloat16) {
+  const LoadedModel dense = testing_models::small_model();
+  DistillOptions options = short_run(GateKind::kLearned);
+  options.acm.kinds = AcmConfig().kinds;
+  options.bf16 = true;
+  const TemporaryFolder folder;
+  const LoadedModel trained = train(dense, options, folder.path(), quiet());
+  for (const auto& [name, tensor] : trained.model->parameters().all()) {
+    EXPECT_EQ(tensor.scalar_type(), at::kFloat) << name;
+    EXPECT_TRUE(at::isfinite(tensor).all().item<bool>()) << name;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(AtSteps, Resuming,
                          testing::Combine(testing::Values(GateKind::kLearned, GateKind::kStatic),
                                           testing::Values(1, 3, 5, 8)));

@@ -1,0 +1,44 @@
+#include "bench/limit.h"
+
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
+namespace {
+
+constexpr int kSums = 24;  // enough that no sum waits for itself
+constexpr int64_t kRounds = 1 << 16;
+
+#ifdef __AVX512F__
+constexpr int kLanes = 16;
+#else
+constexpr int kLanes = 8;
+#endif
+using V = float __attribute__((vector_size(4 * kLanes)));
+
+template <class Add>
+int64_t repeat(int64_t macs, const Add& add) {
+  V sums[kSums] = {};
+  for (V& sum : sums) asm volatile("" : "+m"(sum));  // not known to be equal
+  for (int64_t i = 0; i < kRounds; ++i) {
+#pragma GCC unroll 24
+    for (int s = 0; s < kSums; ++s) sums[s] = add(sums[s]);
+  }
+  for (V& sum : sums) asm volatile("" : : "m"(sum));
+  return kRounds * kSums * macs;
+}
+
+}  // namespace
+
+int64_t multiply_adds([[maybe_unused]] bool bfloat16) {
+  V number = V{} + 1e-9F;
+  asm volatile("" : "+m"(number));
+#ifdef __AVX512BF16__
+  if (bfloat16) {
+    const auto pairs = (__m512bh)number;
+    return repeat(2 * kLanes,
+                  [=](V sum) { return (V)_mm512_dpbf16_ps((__m512)sum, pairs, pairs); });
+  }
+#endif
+  return repeat(kLanes, [=](V sum) { return sum + number * number; });
+}
