@@ -18,7 +18,7 @@
 #include "bench/limit.h"
 #include "pace/kernels/attention.h"
 #include "pace/kernels/gate.h"
-#include "pace/kernels/linear.h"
+#include "pace/kernels/mlp.h"
 #include "pace/kernels/norm.h"
 #include "pace/kernels/ragged.h"
 
@@ -102,14 +102,30 @@ void onednn_mlp(benchmark::State& state) {
 void dense_mlp(benchmark::State& state) {
   const at::NoGradGuard no_grad;
   const kernels::Learners all = make_learners(1);
-  const kernels::Linear first(all.in_weight, all.in_bias), second(all.out_weight, all.offsets[1]);
+  const kernels::Mlp mlp(all.in_weight, all.in_bias, all.out_weight, all.offsets[1],
+                         all.activation);
   const Tensor x = at::randn({state.range(0), kDim});
   kernels::Context context{.type = type_of(state.range(1))};
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(
-        second.forward(first.forward(x, context, kernels::Activation::kGelu), context));
-  }
+  for (auto _ : state) benchmark::DoNotOptimize(mlp.forward(x, context));
   report(state, static_cast<double>(context.macs));
+}
+
+void dense_projection(benchmark::State& state) {
+  const at::NoGradGuard no_grad;
+  const kernels::Linear linear(at::randn({kDim, kDim}), at::randn({kDim}));
+  const Tensor x = at::randn({state.range(0), kDim});
+  kernels::Context context{.type = type_of(state.range(1))};
+  for (auto _ : state) benchmark::DoNotOptimize(linear.forward(x, context));
+  report(state, static_cast<double>(context.macs));
+}
+
+void onednn_projection(benchmark::State& state) {
+  const at::NoGradGuard no_grad;
+  const at::ScalarType type = type_of(state.range(1));
+  const OneDnnLinear linear(at::randn({kDim, kDim}).to(type), at::randn({kDim}).to(type));
+  const Tensor x = at::randn({state.range(0), kDim}).to(type);
+  for (auto _ : state) benchmark::DoNotOptimize(linear.forward(x, "none"));
+  report(state, static_cast<double>(state.range(0) * state.iterations()) * kDim * kDim);
 }
 
 struct Gate {
@@ -186,6 +202,8 @@ void all_sizes(benchmark::internal::Benchmark* bench) {
 BENCHMARK(limit)->ArgName("bits")->Arg(32)->Arg(16)->UseRealTime();
 BENCHMARK(onednn_mlp)->Apply(all_sizes);
 BENCHMARK(dense_mlp)->Apply(all_sizes);
+BENCHMARK(onednn_projection)->Apply(all_sizes);
+BENCHMARK(dense_projection)->Apply(all_sizes);
 BENCHMARK(ragged_mlp)->ArgNames({"rows", "bits", "learners"})->Apply([](auto* b) {
   sizes(b, {4, 16, 64});
 });

@@ -10,9 +10,23 @@
 
 namespace pace {
 
+namespace {
+
+Tensor cost_of_choices(const AcmShape& shape) {
+  Tensor cost =
+      at::arange(shape.learners + 1, at::kDouble) * static_cast<double>(shape.macs_per_learner());
+  if (shape.dense_last) cost[-1].fill_(static_cast<double>(shape.in * shape.out));
+  return cost;
+}
+
+}  // namespace
+
 Acm::Acm(const AcmShape& shape, const std::string& site, const std::string& prefix,
          Parameters& parameters)
-    : shape_(shape), site_(site), gate_(shape.gate, prefix + ".gate", parameters) {
+    : shape_(shape),
+      site_(site),
+      choice_cost_(cost_of_choices(shape)),
+      gate_(shape.gate, prefix + ".gate", parameters) {
   const int64_t hidden = shape.stacked() * shape.width;
   const auto deviation = [](int64_t fan_in) {
     return 1.0 / std::sqrt(static_cast<double>(fan_in));
@@ -30,13 +44,6 @@ Acm::Acm(const AcmShape& shape, const std::string& site, const std::string& pref
   dense_weight_ = parameters.add(prefix + ".dense_weight", {shape.out, shape.in},
                                  Initial::normal(deviation(shape.in)));
   dense_bias_ = parameters.add(prefix + ".dense_bias", {shape.out}, Initial::zeros());
-}
-
-Tensor Acm::choice_cost() const {
-  Tensor cost =
-      at::arange(shape_.learners + 1, at::kDouble) * static_cast<double>(shape_.macs_per_learner());
-  if (shape_.dense_last) cost[-1].fill_(static_cast<double>(shape_.in * shape_.out));
-  return cost;
 }
 
 Tensor Acm::forward(const Tensor& tokens, Pass& pass) const {

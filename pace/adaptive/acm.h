@@ -75,7 +75,7 @@ class Acm : public TokenMap {
   Tensor dense_weight() const { return dense_weight_; }  ///< [out, in], undefined without one
   Tensor dense_bias() const { return dense_bias_; }      ///< [out], undefined without one
   /// MACs of each choice for one token: double [N+1].
-  Tensor choice_cost() const;
+  Tensor choice_cost() const { return choice_cost_; }
 
  private:
   Tensor relaxed(const Tensor& tokens, Pass& pass) const;
@@ -88,6 +88,7 @@ class Acm : public TokenMap {
 
   AcmShape shape_;
   std::string site_;
+  Tensor choice_cost_;
   Tensor in_weight_, in_bias_, centre_, out_weight_, learner_bias_, bias_;
   Tensor dense_weight_, dense_bias_;
   Gate gate_;

@@ -8,8 +8,12 @@ namespace pace {
 
 namespace {
 
-/// A weight [out, in] and a bias [out] under Hugging Face's names, with its initial values.
-kernels::Linear make_linear(const std::string& name, int64_t in, int64_t out, bool has_bias,
+struct LinearParameters {
+  Tensor weight, bias;  ///< [out, in], [out] or undefined
+};
+
+/// Under Hugging Face's names, with its initial values.
+LinearParameters add_linear(const std::string& name, int64_t in, int64_t out, bool has_bias,
                             double deviation, Parameters& parameters) {
   const Tensor weight = parameters.add(name + ".weight", {out, in}, Initial::normal(deviation));
   return {weight, has_bias ? parameters.add(name + ".bias", {out}, Initial::zeros()) : Tensor()};
@@ -18,9 +22,7 @@ kernels::Linear make_linear(const std::string& name, int64_t in, int64_t out, bo
 class DenseLinear : public TokenMap {
  public:
   DenseLinear(const MapSpec& spec, Parameters& parameters)
-      : macs_(spec.dense_macs()),
-        linear_(make_linear(spec.dense_names.at(0), spec.in, spec.out, spec.bias, spec.deviation,
-                            parameters)) {}
+      : macs_(spec.dense_macs()), linear_(make_linear(spec, parameters)) {}
 
   Tensor forward(const Tensor& tokens, Pass& pass) const override {
     pass.ledger.charge(static_cast<double>(macs_ * tokens.size(1)));
@@ -28,6 +30,12 @@ class DenseLinear : public TokenMap {
   }
 
  private:
+  static kernels::Linear make_linear(const MapSpec& spec, Parameters& parameters) {
+    const auto [weight, bias] = add_linear(spec.dense_names.at(0), spec.in, spec.out, spec.bias,
+                                           spec.deviation, parameters);
+    return {weight, bias};
+  }
+
   int64_t macs_;
   kernels::Linear linear_;
 };
@@ -35,22 +43,24 @@ class DenseLinear : public TokenMap {
 class DenseMlp : public TokenMap {
  public:
   DenseMlp(const MapSpec& spec, Parameters& parameters)
-      : macs_(spec.dense_macs()),
-        activation_(spec.activation),
-        in_(make_linear(spec.dense_names.at(0), spec.in, spec.hidden, true, spec.deviation,
-                        parameters)),
-        out_(make_linear(spec.dense_names.at(1), spec.hidden, spec.out, true, spec.deviation,
-                         parameters)) {}
+      : macs_(spec.dense_macs()), mlp_(make_mlp(spec, parameters)) {}
 
   Tensor forward(const Tensor& tokens, Pass& pass) const override {
     pass.ledger.charge(static_cast<double>(macs_ * tokens.size(1)));
-    return out_.forward(in_.forward(tokens, pass.context, activation_), pass.context);
+    return mlp_.forward(tokens, pass.context);
   }
 
  private:
+  static kernels::Mlp make_mlp(const MapSpec& spec, Parameters& parameters) {
+    const auto [in_weight, in_bias] =
+        add_linear(spec.dense_names.at(0), spec.in, spec.hidden, true, spec.deviation, parameters);
+    const auto [out_weight, out_bias] =
+        add_linear(spec.dense_names.at(1), spec.hidden, spec.out, true, spec.deviation, parameters);
+    return {in_weight, in_bias, out_weight, out_bias, spec.activation};
+  }
+
   int64_t macs_;
-  kernels::Activation activation_;
-  kernels::Linear in_, out_;
+  kernels::Mlp mlp_;
 };
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 #include "pace/adaptive/parameters.h"
 #include "pace/adaptive/pass.h"
-#include "pace/kernels/linear.h"
+#include "pace/kernels/mlp.h"
 
 namespace pace {
 

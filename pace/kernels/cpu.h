@@ -28,8 +28,7 @@ struct RaggedCall {
   int64_t learner_width = 0;
   const void* in_weight = nullptr;   ///< packed panels of hidden units
   const float* in_bias = nullptr;    ///< as many as the panels have columns
-  const void* out_weight = nullptr;  ///< packed panels of outputs
-  int64_t hidden_words = 0;          ///< depth of an output panel
+  const void* out_weight = nullptr;  ///< packed panels of outputs, cut as CpuKernels::depth says
   const float* offsets = nullptr;    ///< [most+1, out_width]
   bool gelu = false;
   const void* dense_weight = nullptr;  ///< packed panels of outputs
@@ -75,6 +74,7 @@ struct CpuKernels {
   int64_t panel;      ///< columns of any other packed panel
   int64_t tile;       ///< rows computed together
   int64_t most_rows;  ///< of a block
+  int64_t depth;      ///< words of hidden units after which the next panel of outputs follows
   int64_t pack;       ///< factors in a packed word of four bytes: 1 of float32 or 2 of bfloat16
 
   /// Rows [first, first + rows), panels [panel, panel + panels) of the outputs.

@@ -35,6 +35,17 @@ Tensor run_learners(const Tensor& x, int64_t count, const Learners& learners, Co
   return linear(hidden, learners.out_weight.narrow(1, 0, units), learners.offsets[count], context);
 }
 
+/// Panels of outputs cut after every `depth` words of hidden units, so that all that a chunk of
+/// hidden units meets lies together: [chunks, panels, depth, panel, pack].
+Tensor pack_outputs(const Tensor& weight, const CpuKernels& kernels) {
+  const int64_t chunk = kernels.depth * kernels.pack, units = weight.size(1);
+  const Tensor whole = at::constant_pad_nd(weight, {0, round_up(units, chunk) - units});
+  return pack_panels(whole, kernels.panel, kernels.pack)
+      .unflatten(1, {-1, kernels.depth})
+      .transpose(0, 1)
+      .contiguous();
+}
+
 /// Row numbers by falling k, those of equal k in their order; and their k.
 struct Sorted {
   std::vector<int64_t> order;
@@ -98,7 +109,7 @@ PackedLearners::PackedLearners(const Learners& learners, const Context& context)
   const at::NoGradGuard no_grad;
   in_weight_ = pack_panels(learners.in_weight, kernels_.panel, kernels_.pack);
   in_bias_ = pad_columns(learners.in_bias, learners.in_bias.size(0), kernels_.panel);
-  out_weight_ = pack_panels(learners.out_weight, kernels_.panel, kernels_.pack);
+  out_weight_ = pack_outputs(learners.out_weight, kernels_);
   offsets_ = learners.offsets.contiguous();
   if (!learners.dense_weight.defined()) return;
   offsets_ = at::cat({offsets_, learners.dense_bias.unsqueeze(0)});
@@ -125,7 +136,6 @@ Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learne
   call.in_weight = learners.in_weight_.const_data_ptr();
   call.in_bias = learners.in_bias_.const_data_ptr<float>();
   call.out_weight = learners.out_weight_.const_data_ptr();
-  call.hidden_words = learners.out_weight_.size(1);
   call.offsets = learners.offsets_.const_data_ptr<float>();
   call.gelu = learners.activation_ == Activation::kGelu;
   const bool has_dense = learners.dense_weight_.defined();

@@ -43,7 +43,7 @@ class PackedLearners {
   Activation activation_;
   Tensor in_weight_;     ///< [panels of hidden units, words, panel, pack]
   Tensor in_bias_;       ///< [panels * panel]
-  Tensor out_weight_;    ///< [panels of outputs, words, panel, pack]
+  Tensor out_weight_;    ///< [chunks of hidden units, panels of outputs, words, panel, pack]
   Tensor offsets_;       ///< [most+1, out]
   Tensor dense_weight_;  ///< [panels of outputs, words, panel, pack], or undefined
 };
