@@ -9,7 +9,7 @@ BUILD := build/$(PRESET)
 # looks leaked, and its threads' locks are unseen by ThreadSanitizer.
 export ASAN_OPTIONS ?= detect_container_overflow=0:detect_leaks=0
 export TSAN_OPTIONS ?= ignore_noninstrumented_modules=1
-SOURCES = $(shell git ls-files 'pace/*.h' 'pace/*.inc' 'pace/*.cpp' 'tests/*.h' 'tests/*.cpp' 'bench/*.cpp' 'fuzz/*.cpp' 'fuzz/*.h')
+SOURCES = $(shell git ls-files 'pace/*.h' 'pace/*.inc' 'pace/*.cpp' 'tests/*.h' 'tests/*.cpp' 'bench/*.cpp' 'bench/*.h' 'fuzz/*.cpp' 'fuzz/*.h')
 
 .PHONY: help setup build test demo bench fuzz lint format tidy clean
 help:
