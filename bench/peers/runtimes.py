@@ -94,7 +94,7 @@ def export(folder: pathlib.Path, work: dict, batch: int) -> None:
 
     pixels = torch.randn(batch, 3, work["image_size"], work["image_size"])
     onnx = folder / f"batch{batch}.onnx"
-    torch.onnx.export(Logits(), (pixels,), onnx, dynamo=True, verbose=False)
+    torch.onnx.export(Logits().eval(), (pixels,), onnx, dynamo=True, verbose=False)
     data = nncf.Dataset([torch.randn_like(pixels).numpy() for _ in range(max(1, 16 // batch))])
     quantized = nncf.quantize(openvino.Core().read_model(onnx), data, model_type=nncf.ModelType.TRANSFORMER)
     openvino.save_model(quantized, folder / f"batch{batch}-int8.xml")
