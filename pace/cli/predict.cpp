@@ -19,7 +19,7 @@ struct Prediction {
   double macs = 0.0, macs_fraction = 1.0;
 };
 
-/// One picture by itself: a batch would let the sizes of its neighbours' work change the last bits.
+/// One picture by itself, so that a broken one costs no other its answer.
 Prediction predict(const LoadedModel& model, const ImageProcessor& processor, double budget,
                    const fs::path& path) {
   const at::NoGradGuard no_grad;

@@ -90,7 +90,7 @@ struct CpuKernels {
   /// Floats of scratch that a task needs.
   int64_t (*product_scratch)(const ProductCall& call, int64_t rows);
   int64_t (*ragged_scratch)(const RaggedCall& call, int64_t rows);
-  int64_t (*gate_scratch)(const GateCall& call, int64_t rows);
+  int64_t (*gate_scratch)(const GateCall& call);
   int64_t (*attention_scratch)(const AttentionCall& call);
 };
 

@@ -54,7 +54,7 @@ Tensor best_choice(const Tensor& x, const PackedGate& gate, std::span<const floa
 
   const int64_t height =
       round_up((rows + at::get_num_threads() - 1) / at::get_num_threads(), kernels.tile);
-  run_tasks((rows + height - 1) / height, kernels.gate_scratch(call, height),
+  run_tasks((rows + height - 1) / height, kernels.gate_scratch(call),
             [&](int64_t task, float* scratch) {
               const int64_t begin = task * height;
               kernels.gate(call, begin, std::min(height, rows - begin), scratch);

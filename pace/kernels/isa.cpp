@@ -28,7 +28,8 @@ std::vector<Isa> available_isas() {
 Isa best_isa() { return available_isas().back(); }
 
 CpuKernels cpu_kernels(const Context& context) {
-  const auto [macs, type, isa] = context;
+  const Isa isa = context.isa;
+  const at::ScalarType type = context.type;
   const std::vector<Isa> available = available_isas();
   if (std::find(available.begin(), available.end(), isa) == available.end()) {
     fail("this machine has no {}", to_string(isa));

@@ -22,7 +22,7 @@ std::pair<Tensor, Tensor> Norm::add(const Tensor& states, const Tensor& update, 
     const Tensor sum = add_scaled(states, update, scale);
     return {sum, forward(sum, context)};
   }
-  Tensor sum = at::empty(states.sizes(), states.options().dtype(at::kFloat));
+  Tensor sum = at::empty(states.sizes(), states.options());
   const Tensor normed = run(states, update, scale, &sum, context);
   return {sum, normed};
 }

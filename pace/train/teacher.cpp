@@ -1,25 +1,12 @@
 #include "pace/train/teacher.h"
 
-#include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
+
+#include "pace/train/autocast.h"
 
 namespace pace {
 
 namespace {
-
-/// Sets autocast on the CPU, until its end.
-class AutocastSet {
- public:
-  explicit AutocastSet(bool enabled) : before_(at::autocast::is_autocast_enabled(at::kCPU)) {
-    at::autocast::set_autocast_enabled(at::kCPU, enabled);
-  }
-  ~AutocastSet() { at::autocast::set_autocast_enabled(at::kCPU, before_); }
-  AutocastSet(const AutocastSet&) = delete;
-  AutocastSet& operator=(const AutocastSet&) = delete;
-
- private:
-  bool before_;
-};
 
 class TappedMap : public TokenMap {
  public:
@@ -30,7 +17,7 @@ class TappedMap : public TokenMap {
     Tensor output = map_->forward(tokens, pass);
     if (*tap_) {
       // Who listens may train, as if nothing had been changed around the teacher.
-      const AutocastSet as_in_training(pass.context.type == at::kBFloat16);
+      const Autocast as_in_training(pass.context.type == at::kBFloat16, at::kCPU);
       const auto heard = [&](const Tensor& x) { return x.flatten(0, 1).to(pass.context.type); };
       (*tap_)(spec_, heard(tokens), heard(output));
     }
@@ -60,7 +47,7 @@ Tensor Teacher::run(const Tensor& inputs, const Tap& tap) const {
   Pass pass;
   // In training's type, but by the kernels of inference, which are several times as fast.
   if (at::autocast::is_autocast_enabled(at::kCPU)) pass.context.type = at::kBFloat16;
-  const AutocastSet without(false);
+  const Autocast without(false, at::kCPU);
   *tap_ = tap;
   Tensor logits = model_->forward(inputs, pass);
   *tap_ = {};

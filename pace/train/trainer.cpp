@@ -1,8 +1,6 @@
 #include "pace/train/trainer.h"
 
 #include <ATen/core/grad_mode.h>
-
-#include <ATen/autocast_mode.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -12,6 +10,7 @@
 
 #include "pace/base/error.h"
 #include "pace/base/random.h"
+#include "pace/train/autocast.h"
 #include "pace/train/checkpoint.h"
 #include "pace/train/metrics.h"
 
@@ -23,32 +22,6 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-/// Autocast to bfloat16 as long as it lives. Its end forgets the cast weights, which the next step
-/// changes.
-class Autocast {
- public:
-  Autocast(bool on, at::DeviceType device)
-      : device_(device),
-        enabled_(at::autocast::is_autocast_enabled(device)),
-        dtype_(at::autocast::get_autocast_dtype(device)) {
-    if (!on) return;
-    at::autocast::set_autocast_dtype(device, at::kBFloat16);
-    at::autocast::set_autocast_enabled(device, true);
-  }
-  ~Autocast() {
-    at::autocast::set_autocast_enabled(device_, enabled_);
-    at::autocast::set_autocast_dtype(device_, dtype_);
-    at::autocast::clear_cache();
-  }
-  Autocast(const Autocast&) = delete;
-  Autocast& operator=(const Autocast&) = delete;
-
- private:
-  at::DeviceType device_;
-  bool enabled_;
-  at::ScalarType dtype_;
-};
 
 /// Lets only the trained parameters require gradients as long as it lives: what is frozen costs no
 /// backward.
@@ -238,7 +211,8 @@ StepFigures Phase::step(const Batch& batch, const Objective& objective, double s
   optimizer_.zero_grad();
   StepFigures figures;
   {
-    const Autocast autocast(options_.bf16, device_.type());
+    std::optional<Autocast> autocast;
+    if (options_.bf16) autocast.emplace(true, device_.type());
     figures = objective(batch, generator);
   }
   check_finite(figures);
