@@ -170,9 +170,10 @@ void gate(benchmark::State& state) {
 void attention(benchmark::State& state) {
   const at::NoGradGuard no_grad;
   kernels::Context context{.type = type_of(state.range(1))};
-  const Tensor x = at::randn({state.range(0) / kTokens, kTokens, kDim});
+  const auto sequences = kernels::Sequences::equal(state.range(0) / kTokens, kTokens);
+  const Tensor x = at::randn({sequences.rows(), kDim});
   for (auto _ : state) {
-    benchmark::DoNotOptimize(kernels::attention(x, x, x, kHeads, {}, context));
+    benchmark::DoNotOptimize(kernels::attention(x, x, x, kHeads, sequences, context));
   }
   report(state, static_cast<double>(context.macs));
 }

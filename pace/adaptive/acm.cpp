@@ -51,12 +51,7 @@ Tensor Acm::forward(const Tensor& tokens, Pass& pass) const {
 }
 
 Tensor Acm::relaxed(const Tensor& tokens, Pass& pass) const {
-  Tensor choice = gate_.relaxed(tokens, pass);
-  Tensor k = choice.argmax(-1);
-  if (pass.valid.defined()) {
-    choice = choice * pass.valid.unsqueeze(-1);
-    k = k.masked_fill(~pass.valid, -1);
-  }
+  const Tensor choice = gate_.relaxed(tokens, pass);
   // sum_k g_k h(z, k) = bias + sum_n s_n(z) G_n with the tail G_n = sum_{k >= n} g_k: a dense MLP
   // whose hidden units are scaled by the tail of their learner, exact and without partial sums.
   const Tensor tail = choice.slice(-1, 1, shape_.stacked() + 1).flip(-1).cumsum(-1).flip(-1);
@@ -66,8 +61,8 @@ Tensor Acm::relaxed(const Tensor& tokens, Pass& pass) const {
   // Repeated for each unit: broadcasting over the units of a learner takes LibTorch longer.
   hidden = hidden * tail.to(hidden.scalar_type()).repeat_interleave(shape_.width, -1);
   const Tensor learned = kernels::linear(hidden, out_weight_, {}, pass.context);
-  pass.ledger.charge(gate_.macs_per_token() * static_cast<double>(tokens.size(1)));
-  pass.ledger.record({site_, k, choice, choice_cost(), shape_.gate.minimum});
+  pass.ledger.charge_tokens(gate_.macs_per_token());
+  pass.ledger.record({site_, choice.argmax(-1), choice, choice_cost(), shape_.gate.minimum});
   const Tensor sum = learned + at::matmul(tail, learner_bias_);
   if (!shape_.dense_last) return sum + bias_;
   const Tensor whole = choice.slice(-1, shape_.learners);
@@ -76,28 +71,11 @@ Tensor Acm::relaxed(const Tensor& tokens, Pass& pass) const {
 }
 
 Tensor Acm::executed(const Tensor& tokens, Pass& pass) const {
-  const bool padded = pass.valid.defined();
-  const Tensor rows = padded ? tokens.index({pass.valid}) : tokens.flatten(0, 1);
-  const Tensor k = gate_.best(rows, pass);
-  const Tensor out = run_chosen(rows, k, pass);
-
-  const std::vector<int64_t> grid{tokens.size(0), tokens.size(1)};
-  Decision decision{site_, {}, {}, choice_cost(), shape_.gate.minimum};
-  if (!padded) {
-    decision.choice = k.view(grid);
-    pass.ledger.charge(gate_.macs_per_token() * static_cast<double>(grid[1]));
-    pass.ledger.record(std::move(decision));
-    return out.view({grid[0], grid[1], shape_.out});
-  }
-  decision.choice = at::full(grid, -1, k.options()).index_put_({pass.valid}, k);
-  pass.ledger.charge(pass.valid.sum(1).to(at::kDouble) * gate_.macs_per_token());
-  pass.ledger.record(std::move(decision));
-  return at::zeros({grid[0], grid[1], shape_.out}, out.options()).index_put_({pass.valid}, out);
-}
-
-Tensor Acm::run_chosen(const Tensor& rows, const Tensor& k, Pass& pass) const {
-  if (!rows.is_cpu()) return kernels::grouped_mlp(rows, k, learners(), pass.context);
-  return kernels::ragged_mlp(rows, k, *packed(pass.context), pass.context);
+  const Tensor k = gate_.best(tokens, pass);
+  pass.ledger.charge_tokens(gate_.macs_per_token());
+  pass.ledger.record({site_, k, {}, choice_cost(), shape_.gate.minimum});
+  if (!tokens.is_cpu()) return kernels::grouped_mlp(tokens, k, learners(), pass.context);
+  return kernels::ragged_mlp(tokens, k, *packed(pass.context), pass.context);
 }
 
 kernels::Learners Acm::learners() const {

@@ -80,8 +80,6 @@ class Acm : public TokenMap {
  private:
   Tensor relaxed(const Tensor& tokens, Pass& pass) const;
   Tensor executed(const Tensor& tokens, Pass& pass) const;
-  /// rows [rows, in], k [rows] -> [rows, out].
-  Tensor run_chosen(const Tensor& rows, const Tensor& k, Pass& pass) const;
   kernels::Learners learners() const;
   /// The weights as the kernel wants them, packed again when training has changed them.
   std::shared_ptr<const kernels::PackedLearners> packed(const kernels::Context& context) const;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ATen/ATen.h>
+#include "pace/kernels/sequences.h"
 
 #include <string>
 #include <vector>
@@ -12,10 +12,10 @@ using at::Tensor;
 /// What one adaptive part decided in one pass.
 struct Decision {
   std::string site;  ///< the part, e.g. "layer.3.mlp"
-  Tensor choice;     ///< int64 [batch, tokens]: k of each token; -1 where the token is padding
-  Tensor soft;  ///< float [batch, tokens, choices]: the same one-hot and differentiable; undefined
-                ///< in executed form
-  Tensor cost;  ///< double [choices]: MACs of each choice k = 0..N for one token
+  Tensor choice;     ///< int64 [rows]: k of each token
+  Tensor soft;       ///< float [rows, choices]: the same one-hot and differentiable; undefined in
+                     ///< executed form
+  Tensor cost;       ///< double [choices]: MACs of each choice k = 0..N for one token
   int64_t minimum = 0;  ///< smallest k the part may choose
 };
 
@@ -23,18 +23,19 @@ struct Decision {
 /// the multiply-accumulates it executed. Losses, reports, heat maps and costs are read off it.
 class Ledger {
  public:
-  /// Begins the account of a batch of `batch` examples; the backbone calls it first.
-  void open(int64_t batch);
+  /// Begins the account of a batch of examples of one sequence each; the backbone calls it first.
+  void open(kernels::Sequences sequences);
 
-  /// Work that is the same for every example: MACs per example.
-  void charge(double macs_per_example);
-  /// Work by example: double [batch].
-  void charge(const Tensor& macs);
+  /// Work that is the same for every example, for every token, and for every pair of tokens of one
+  /// sequence: MACs of one.
+  void charge(double macs) { by_example_ += macs; }
+  void charge_tokens(double macs) { by_token_ += macs; }
+  void charge_pairs(double macs) { by_pair_ += macs; }
   /// A decision; its cost is charged too.
   void record(Decision decision);
 
   const std::vector<Decision>& decisions() const { return decisions_; }
-  int64_t batch() const { return batch_; }
+  const kernels::Sequences& sequences() const { return sequences_; }
 
   /// MACs executed by each example: double [batch].
   Tensor macs() const;
@@ -42,9 +43,10 @@ class Ledger {
   Tensor soft_macs() const;
 
  private:
-  int64_t batch_ = 0;
-  double fixed_ = 0.0;  ///< MACs per example that no example avoids
-  Tensor by_example_;   ///< double [batch], what differs
+  Tensor fixed() const;  ///< double [batch]: MACs of each example that no decision saves
+
+  kernels::Sequences sequences_;
+  double by_example_ = 0.0, by_token_ = 0.0, by_pair_ = 0.0;  ///< MACs that none avoids
   std::vector<Decision> decisions_;
 };
 

@@ -11,7 +11,7 @@ Tensor budget_loss(const Ledger& ledger, double dense_macs, double price) {
 Tensor entropy_loss(const Ledger& ledger) {
   Tensor total = at::zeros({});
   for (const Decision& decision : ledger.decisions()) {
-    const Tensor counts = decision.soft.sum(1);
+    const Tensor counts = ledger.sequences().sum(decision.soft);
     const Tensor histogram = counts / counts.sum(-1, true).clamp_min(1.0);
     const double choices = static_cast<double>(decision.cost.size(0) - decision.minimum);
     if (choices < 2) continue;
@@ -24,13 +24,13 @@ Tensor entropy_loss(const Ledger& ledger) {
 }
 
 Tensor diversity_loss(const Ledger& ledger) {
-  const int64_t batch = ledger.batch();
+  const int64_t batch = ledger.sequences().count();
   if (batch < 2 || ledger.decisions().empty()) return at::zeros({});
   Tensor used, full;
   for (const Decision& decision : ledger.decisions()) {
     const Tensor cost = decision.cost.to(decision.soft);
-    const Tensor work = decision.soft.matmul(cost).sum(1);
-    const Tensor most = (decision.choice >= 0).sum(1) * cost[-1];
+    const Tensor work = ledger.sequences().sum(decision.soft.matmul(cost));
+    const Tensor most = ledger.sequences().lengths().to(cost.device()) * cost[-1];
     used = used.defined() ? used + work : work;
     full = full.defined() ? full + most : most;
   }

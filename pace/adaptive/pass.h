@@ -13,7 +13,7 @@ enum class Form {
 };
 
 /// Everything that belongs to one forward pass and to no module: how to run, what budget was asked
-/// for, the randomness, which tokens are real, and the account of what happened.
+/// for, the randomness, where the sequences lie, and the account of what happened.
 struct Pass {
   Form form = Form::kExecuted;
   /// Wanted mean share of the dense model's MACs, in (0, 1]. Gates are told it.
@@ -26,8 +26,8 @@ struct Pass {
   /// the probabilities of their softmax, 0 takes the best one.
   double noise = 0.0;
   at::Generator generator;  ///< of the noise
-  /// bool [batch, tokens], false for padding; undefined when every token is real.
-  Tensor valid;
+  /// Which rows of the states are whose tokens; the backbone says it.
+  kernels::Sequences sequences;
 
   Ledger ledger;
   kernels::Context context;  ///< how the kernels run, and what they counted

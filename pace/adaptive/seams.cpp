@@ -25,7 +25,7 @@ class DenseLinear : public TokenMap {
       : macs_(spec.dense_macs()), linear_(make_linear(spec, parameters)) {}
 
   Tensor forward(const Tensor& tokens, Pass& pass) const override {
-    pass.ledger.charge(static_cast<double>(macs_ * tokens.size(1)));
+    pass.ledger.charge_tokens(static_cast<double>(macs_));
     return linear_.forward(tokens, pass.context);
   }
 
@@ -46,7 +46,7 @@ class DenseMlp : public TokenMap {
       : macs_(spec.dense_macs()), mlp_(make_mlp(spec, parameters)) {}
 
   Tensor forward(const Tensor& tokens, Pass& pass) const override {
-    pass.ledger.charge(static_cast<double>(macs_ * tokens.size(1)));
+    pass.ledger.charge_tokens(static_cast<double>(macs_));
     return mlp_.forward(tokens, pass.context);
   }
 

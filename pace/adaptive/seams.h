@@ -16,7 +16,7 @@ namespace pace {
 class TokenMap {
  public:
   virtual ~TokenMap() = default;
-  /// tokens [batch, tokens, in] -> [batch, tokens, out]; charges its work to the pass's ledger.
+  /// tokens [rows, in] -> [rows, out]; charges its work to the pass's ledger.
   virtual Tensor forward(const Tensor& tokens, Pass& pass) const = 0;
 };
 
@@ -53,7 +53,7 @@ std::unique_ptr<TokenMap> dense_map(const MapSpec& spec, Parameters& parameters)
 class Block {
  public:
   virtual ~Block() = default;
-  /// states [batch, tokens, dim] -> the same shape.
+  /// states [rows, dim], a row for each token of pass.sequences -> the same shape.
   virtual Tensor forward(const Tensor& states, Pass& pass) const = 0;
 };
 
@@ -62,7 +62,7 @@ class Block {
 class DepthPolicy {
  public:
   virtual ~DepthPolicy() = default;
-  /// states [batch, tokens, dim] before the first block -> after the last one that ran.
+  /// states [rows, dim] before the first block -> after the last one that ran.
   virtual Tensor run(const Tensor& states, const std::vector<std::unique_ptr<Block>>& blocks,
                      Pass& pass) const = 0;
 };

@@ -29,7 +29,7 @@ Prediction predict(const LoadedModel& model, const ImageProcessor& processor, do
   prediction.logits = model.model->forward(pixels, pass).to(at::kFloat)[0].contiguous();
   prediction.probabilities = prediction.logits.softmax(0);
   prediction.macs = pass.ledger.macs()[0].item<double>();
-  prediction.macs_fraction = prediction.macs / model.model->dense_macs(pixels.sizes());
+  prediction.macs_fraction = prediction.macs / model.model->dense_macs(pixels).item<double>();
   return prediction;
 }
 

@@ -124,7 +124,8 @@ int Train::run(Terminal& terminal) {
   LoadedModel loaded = build(data.training->classes());
   loaded.preprocessor = preprocessor_for(loaded);
   const ImageProcessor processor(*loaded.preprocessor, channels_of(loaded.model->config()));
-  loaded.model->dense_macs(input_shape(processor));  // refuses a size the model cannot take
+  loaded.model->dense_macs(
+      at::empty(input_shape(processor)));  // refuses a size the model cannot take
 
   TrainingRun run(run_, "train", *app_);
   Loader loader(data.training, processor, training_loader(data_, run_, data.training->size()),

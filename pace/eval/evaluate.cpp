@@ -46,7 +46,7 @@ class Track {
     seconds_.push_back(elapsed.count());
     correct_ += count_correct(logits, batch.labels);
     result_.items += batch.labels.size(0);
-    add_macs(pass.ledger, model_.model->dense_macs(batch.pixels.sizes()));
+    add_macs(pass.ledger, model_.model->dense_macs(batch.pixels));
     for (size_t i = 0; i < pass.ledger.decisions().size(); ++i) {
       add_choices(i, pass.ledger.decisions()[i]);
     }
@@ -70,14 +70,14 @@ class Track {
   }
 
  private:
-  void add_macs(const Ledger& ledger, double dense_macs) {
-    const Tensor macs = ledger.macs().contiguous();
-    const double* values = macs.const_data_ptr<double>();
-    for (int64_t i = 0; i < macs.numel(); ++i) {
-      macs_ += values[i];
-      dense_macs_ += dense_macs;
-      result_.example_fractions.push_back(static_cast<float>(values[i] / dense_macs));
-    }
+  void add_macs(const Ledger& ledger, const Tensor& dense_macs) {
+    const Tensor macs = ledger.macs();
+    macs_ += macs.sum().item<double>();
+    dense_macs_ += dense_macs.sum().item<double>();
+    const Tensor fractions = (macs / dense_macs).to(at::kFloat);
+    const float* begin = fractions.const_data_ptr<float>();
+    result_.example_fractions.insert(result_.example_fractions.end(), begin,
+                                     begin + fractions.numel());
   }
 
   void add_choices(size_t index, const Decision& decision) {
@@ -85,10 +85,9 @@ class Track {
     if (index == result_.choices.size()) {
       result_.choices.push_back({decision.site, std::vector<int64_t>(widths, 0)});
     }
-    // Padding (-1) is counted in a first place that is then left out.
-    const Tensor counts = at::bincount(decision.choice.flatten() + 1, {}, widths + 1);
+    const Tensor counts = at::bincount(decision.choice, {}, widths);
     for (int64_t k = 0; k < widths; ++k) {
-      result_.choices[index].tokens[k] += counts[k + 1].item<int64_t>();
+      result_.choices[index].tokens[k] += counts[k].item<int64_t>();
     }
   }
 
@@ -162,8 +161,8 @@ class Scorer {
     const Tensor logits = model_.model->forward(batch.pixels, pass);
     correct_ += count_correct(logits, batch.labels);
     items_ += batch.labels.size(0);
-    fraction_ +=
-        pass.ledger.macs().sum().item<double>() / model_.model->dense_macs(batch.pixels.sizes());
+    const Tensor fractions = pass.ledger.macs() / model_.model->dense_macs(batch.pixels);
+    fraction_ += fractions.sum().item<double>();
   }
 
   Score result() const {

@@ -28,13 +28,12 @@ Tensor share_of_work(const Ledger& ledger) {
   Tensor used;
   double full = 0.0;
   for (const Decision& decision : ledger.decisions()) {
-    const Tensor cost = decision.cost.index_select(0, decision.choice.clamp_min(0).flatten())
-                            .view(decision.choice.sizes());
+    const Tensor cost = decision.cost.index_select(0, decision.choice);
     used = used.defined() ? used + cost : cost;
     full += decision.cost[-1].item<double>();
   }
   if (!used.defined()) fail("heat maps need a model with adaptive parts; this one has none");
-  return (used / full).to(at::kFloat);
+  return ledger.sequences().pad((used / full).to(at::kFloat));
 }
 
 /// Runs one batch of pictures and appends a map of each.
@@ -49,7 +48,7 @@ void run_batch(const LoadedModel& model, const ImageProcessor& processor, double
   Pass pass = model.pass_at(budget);
   const Tensor predicted = model.model->forward(inputs, pass).argmax(-1);
   const Tensor share = share_of_work(pass.ledger);
-  const Tensor fraction = pass.ledger.macs() / model.model->dense_macs(inputs.sizes());
+  const Tensor fraction = pass.ledger.macs() / model.model->dense_macs(inputs);
   const int64_t first = share.size(1) - rows * columns;  // after the class token, if there is one
   if (first < 0) {
     fail("heat maps need a token for each of {} x {} patches; the model has only {} tokens", rows,

@@ -31,43 +31,51 @@ Tensor plain_attention(const Tensor& query, const Tensor& key, const Tensor& val
 }
 
 Tensor by_tensor_operations(const Tensor& query, const Tensor& key, const Tensor& value,
-                            int64_t heads, const Tensor& valid) {
-  const auto apart = [&](const Tensor& x) { return x.unflatten(-1, {heads, -1}).transpose(1, 2); };
+                            int64_t heads, const Sequences& sequences) {
+  const auto apart = [&](const Tensor& x) {
+    return sequences.pad(x).unflatten(-1, {heads, -1}).transpose(1, 2);
+  };
   std::optional<Tensor> mask;
-  if (valid.defined()) mask = valid.unsqueeze(1).unsqueeze(1);
+  if (!sequences.of_equal_length()) {
+    mask = sequences.valid().to(query.device()).unsqueeze(1).unsqueeze(1);
+  }
   const Tensor mixed =
       plain_is_faster(query)
           ? plain_attention(apart(query), apart(key), apart(value), mask)
           : at::scaled_dot_product_attention(apart(query), apart(key), apart(value), mask);
-  return mixed.transpose(1, 2).flatten(2);
+  return sequences.unpad(mixed.transpose(1, 2).flatten(2));
 }
 
 }  // namespace
 
 Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, int64_t heads,
-                 const Tensor& valid, Context& context) {
-  const int64_t batch = query.size(0), tokens = query.size(1), dim = query.size(2);
-  // Scores: queries x keys x dim; the weighted sum of the values: as much again.
-  context.macs += 2 * query.numel() * tokens;
-  if (!runs_own_kernels(query)) return by_tensor_operations(query, key, value, heads, valid);
+                 const Sequences& sequences, Context& context) {
+  const int64_t dim = query.size(1);
+  for (int64_t i = 0; i < sequences.count(); ++i) {
+    // Scores: queries x keys x dim; the weighted sum of the values: as much again.
+    context.macs += 2 * sequences.length(i) * sequences.length(i) * dim;
+  }
+  if (!runs_own_kernels(query)) return by_tensor_operations(query, key, value, heads, sequences);
 
   const Tensor q = query.contiguous(), k = key.contiguous(), v = value.contiguous();
-  const Tensor mask = valid.defined() ? valid.contiguous() : valid;
   Tensor out = at::empty_like(q);
   AttentionCall all;
-  all.tokens = tokens;
+  all.tokens = sequences.longest();
   all.head_dim = dim / heads;
   all.stride = dim;
   all.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(all.head_dim)));
   const CpuKernels kernels = cpu_kernels(context);
-  run_tasks(batch * heads, kernels.attention_scratch(all), [&](int64_t task, float* scratch) {
-    const int64_t begin = task / heads * tokens * dim + task % heads * all.head_dim;
+  const int64_t tasks = sequences.count() * heads;
+  run_tasks(tasks, kernels.attention_scratch(all), [&](int64_t task, float* scratch) {
+    const int64_t sequence = task / heads;
+    const int64_t begin = sequences.begin(sequence) * dim + task % heads * all.head_dim;
     AttentionCall call = all;
+    call.tokens = sequences.length(sequence);
+    if (call.tokens == 0) return;
     call.query = q.const_data_ptr<float>() + begin;
     call.key = k.const_data_ptr<float>() + begin;
     call.value = v.const_data_ptr<float>() + begin;
     call.out = out.mutable_data_ptr<float>() + begin;
-    if (mask.defined()) call.valid = mask.const_data_ptr<bool>() + task / heads * tokens;
     kernels.attention(call, scratch);
   });
   return out;

@@ -51,9 +51,8 @@ struct AttentionCall {
   const float *query = nullptr, *key = nullptr, *value = nullptr;  ///< [tokens, ...]
   float* out = nullptr;                                            ///< [tokens, ...]
   int64_t tokens = 0, head_dim = 0;
-  int64_t stride = 0;           ///< from a token to the next, in all four
-  const bool* valid = nullptr;  ///< [tokens] keys to attend to; null when all
-  float scale = 1;              ///< of the scores
+  int64_t stride = 0;  ///< from a token to the next, in all four
+  float scale = 1;     ///< of the scores
 };
 
 /// Layer norm over the last dimension of states + scale * update.

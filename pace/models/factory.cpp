@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "pace/base/error.h"
+#include "pace/models/bert.h"
 #include "pace/models/labels.h"
 #include "pace/models/vit.h"
 
@@ -16,16 +17,27 @@ namespace pace {
 
 namespace {
 
-/// What a model type is called in a config, and in front of the tensors of its backbone.
+/// What a model type is called in a config, and how its tensors are.
 struct Family {
-  const char *type, *prefix, *classifier, *backbone;
+  const char *type, *prefix;  ///< the prefix stands in front of the backbone's tensors
+  const char *classifier, *backbone;
+  const char* last;  ///< layer, whose rows are the classes
+  decltype(&make_vit) make;
 };
 constexpr std::array kFamilies{
-    Family{"vit", "vit.", "ViTForImageClassification", "ViTModel"},
-    Family{"dinov2", "dinov2.", "Dinov2ForImageClassification", "Dinov2Model"},
+    Family{"vit", "vit.", "ViTForImageClassification", "ViTModel", "classifier.", make_vit},
+    Family{"dinov2", "dinov2.", "Dinov2ForImageClassification", "Dinov2Model", "classifier.",
+           make_vit},
+    Family{"bert", "bert.", "BertForSequenceClassification", "BertModel", "classifier.", make_bert},
+    Family{"roberta", "roberta.", "RobertaForSequenceClassification", "RobertaModel",
+           "classifier.out_proj.", make_bert},
 };
 
-constexpr std::string_view kClassifier = "classifier.";
+/// Whether a tensor belongs to what turns the backbone's states into logits, which a folder of the
+/// backbone alone need not have.
+bool is_head(std::string_view name) {
+  return name.starts_with("classifier.") || name.starts_with("bert.pooler.");
+}
 
 /// The family of a config. Throws Error listing what is supported.
 const Family& family_of(const json& config, const std::string& where) {
@@ -108,8 +120,10 @@ LoadedModel assemble(json config, const std::string& where, std::unique_ptr<Para
   return loaded;
 }
 
-/// Known parts of a backbone's folder that a classifier has no use for.
-bool is_pooler(std::string_view bare) { return bare.starts_with("pooler."); }
+/// Known parts of a backbone's folder that a classifier may have no use for.
+bool is_unused(std::string_view bare) {
+  return bare.starts_with("pooler.") || bare == "embeddings.position_ids";
+}
 
 /// Whether `bare` belongs to a layer at or behind `layers`.
 bool is_cut_layer(std::string_view bare, int64_t layers) {
@@ -176,18 +190,17 @@ struct Reading {
 LoadedModel read_weights(const json& config, const std::string& where, const WeightFiles& weights,
                          const Reading& reading, std::optional<AcmConfig> acm) {
   const std::string name = "the weights of " + where;
-  const auto folder = std::make_shared<FolderSource>(weights, family_of(config, where).prefix);
+  const Family& family = family_of(config, where);
+  const auto folder = std::make_shared<FolderSource>(weights, family.prefix);
   const int64_t classes = reading.new_classes;
-  const auto find = [folder, classes](const std::string& wanted) -> std::optional<Tensor> {
+  const auto find = [folder, classes, &family](const std::string& wanted) -> std::optional<Tensor> {
     std::optional<Tensor> tensor = folder->find(wanted);
-    const bool replaced = tensor && classes > 0 && wanted.starts_with(kClassifier) &&
+    const bool replaced = tensor && classes > 0 && wanted.starts_with(family.last) &&
                           tensor->dim() > 0 && tensor->size(0) != classes;
     return replaced ? std::nullopt : tensor;
   };
   const bool begin = reading.may_begin_classifier;
-  const auto may_begin = [begin](const std::string& wanted) {
-    return begin && wanted.starts_with(kClassifier);
-  };
+  const auto may_begin = [begin](const std::string& wanted) { return begin && is_head(wanted); };
   auto parameters = std::make_unique<Parameters>(find, may_begin, reading.seed, name);
   LoadedModel loaded = assemble(config, where, std::move(parameters), std::move(acm));
   folder->check_leftovers(name, reading.expected);
@@ -216,8 +229,8 @@ Pass LoadedModel::pass_at(double budget) const {
 
 LoadedModel load_model(const ModelFolder& folder) {
   const std::string where = (folder.path / "config.json").string();
-  family_of(folder.config, where);
-  if (!folder.weights.contains("classifier.weight")) {
+  const Family& family = family_of(folder.config, where);
+  if (!folder.weights.contains(family.last + std::string("weight"))) {
     fail(
         "{}: the weights hold a backbone without a classifier, so there is nothing to predict; "
         "train one on it first",
@@ -230,7 +243,7 @@ LoadedModel load_model(const ModelFolder& folder) {
     config.erase(section);
   }
   Reading reading;
-  reading.expected = pace ? Expected([](std::string_view) { return false; }) : Expected(is_pooler);
+  reading.expected = pace ? Expected([](std::string_view) { return false; }) : Expected(is_unused);
   LoadedModel loaded =
       read_weights(config, where, folder.weights, reading,
                    pace ? std::optional<AcmConfig>(std::move(pace->acm)) : std::nullopt);
@@ -256,7 +269,7 @@ LoadedModel build_dense(const json& config, const std::string& where, const Weig
   reading.may_begin_classifier = true;
   reading.seed = options.seed;
   reading.expected = [layers = options.layers](std::string_view bare) {
-    return is_pooler(bare) || (layers > 0 && is_cut_layer(bare, layers));
+    return is_unused(bare) || (layers > 0 && is_cut_layer(bare, layers));
   };
   return read_weights(wanted, where, *weights, reading, std::nullopt);
 }
@@ -270,8 +283,8 @@ LoadedModel build_adaptive(const json& dense_config, const AcmConfig& acm, Weigh
 std::unique_ptr<Model> build_model(const json& config, const std::string& where,
                                    std::unique_ptr<Parameters> parameters,
                                    const MapBuilder& build_map) {
-  family_of(config, where);
-  return make_vit(config, where, std::move(parameters), build_map, std::make_unique<RunAll>());
+  return family_of(config, where)
+      .make(config, where, std::move(parameters), build_map, std::make_unique<RunAll>());
 }
 
 WeightSource weights_of(const Model& model) {

@@ -14,9 +14,8 @@ class Model {
   virtual ~Model() = default;
   /// Inputs [batch, ...] -> logits [batch, classes]. Opens the pass's ledger.
   virtual Tensor forward(const Tensor& inputs, Pass& pass) const = 0;
-  /// MACs per example of the dense original at this input size ([batch, ...]; the batch does not
-  /// matter).
-  virtual double dense_macs(at::IntArrayRef input_shape) const = 0;
+  /// MACs of the dense original for each example of such inputs: double [batch].
+  virtual Tensor dense_macs(const Tensor& inputs) const = 0;
   /// The specs of its width seams, in order of execution.
   virtual const std::vector<MapSpec>& maps() const = 0;
   /// The Hugging Face config (without "pace").

@@ -5,97 +5,37 @@
 #include <utility>
 
 #include "pace/base/error.h"
-#include "pace/kernels/attention.h"
-#include "pace/kernels/norm.h"
+#include "pace/models/encoder.h"
 #include "pace/models/labels.h"
 
 namespace pace {
 
 namespace {
 
-/// What ViT and Dinov2 call the same tensors.
-struct Names {
-  std::string prefix, norm1, norm2, mlp_in, mlp_out;
+/// In front of the names of all tensors but the classifier's.
+const char* prefix_of(const ViTConfig& config) { return config.dinov2 ? "dinov2." : "vit."; }
 
-  static Names of(const ViTConfig& config) {
-    if (config.dinov2) return {"dinov2.", "norm1", "norm2", "mlp.fc1", "mlp.fc2"};
-    return {"vit.", "layernorm_before", "layernorm_after", "intermediate.dense", "output.dense"};
+std::vector<BlockNames> block_names(const ViTConfig& config) {
+  std::vector<BlockNames> all;
+  for (int64_t index = 0; index < config.encoder.layers; ++index) {
+    const std::string layer = fmt::format("{}encoder.layer.{}.", prefix_of(config), index);
+    BlockNames names;
+    names.query = layer + "attention.attention.query";
+    names.key = layer + "attention.attention.key";
+    names.value = layer + "attention.attention.value";
+    names.output = layer + "attention.output.dense";
+    names.norm1 = layer + (config.dinov2 ? "norm1" : "layernorm_before");
+    names.norm2 = layer + (config.dinov2 ? "norm2" : "layernorm_after");
+    names.mlp_in = layer + (config.dinov2 ? "mlp.fc1" : "intermediate.dense");
+    names.mlp_out = layer + (config.dinov2 ? "mlp.fc2" : "output.dense");
+    if (config.dinov2) {
+      names.scale1 = layer + "layer_scale1.lambda1";
+      names.scale2 = layer + "layer_scale2.lambda1";
+    }
+    all.push_back(std::move(names));
   }
-
-  std::string layer(int64_t index) const {
-    return fmt::format("{}encoder.layer.{}.", prefix, index);
-  }
-};
-
-kernels::Norm make_norm(const std::string& name, const ViTConfig& config, Parameters& parameters) {
-  const Tensor weight = parameters.add(name + ".weight", {config.dim}, Initial::ones());
-  return {weight, parameters.add(name + ".bias", {config.dim}, Initial::zeros()),
-          config.norm_epsilon};
+  return all;
 }
-
-std::vector<MapSpec> block_specs(const ViTConfig& config, const Names& names, int64_t block) {
-  const std::string layer = names.layer(block), attention = layer + "attention.";
-  const auto spec = [&](MapKind kind, int64_t hidden, std::vector<std::string> dense_names) {
-    MapSpec made;
-    made.site = fmt::format("layer.{}.{}", block, to_string(kind));
-    made.block = static_cast<int>(block);
-    made.kind = kind;
-    made.in = made.out = config.dim;
-    made.hidden = hidden;
-    made.bias = kind == MapKind::kOutput || config.qkv_bias;
-    made.dense_names = std::move(dense_names);
-    made.deviation = config.initializer_range;
-    return made;
-  };
-  return {spec(MapKind::kQuery, 0, {attention + "attention.query"}),
-          spec(MapKind::kKey, 0, {attention + "attention.key"}),
-          spec(MapKind::kValue, 0, {attention + "attention.value"}),
-          spec(MapKind::kOutput, 0, {attention + "output.dense"}),
-          spec(MapKind::kMlp, config.hidden, {layer + names.mlp_in, layer + names.mlp_out})};
-}
-
-/// Pre-norm block: x += scale1 * attention(norm1(x)); x += scale2 * mlp(norm2(x)).
-class ViTBlock : public Block {
- public:
-  ViTBlock(const ViTConfig& config, const Names& names, const std::vector<MapSpec>& specs,
-           const MapBuilder& build_map, Parameters& parameters)
-      : heads_(config.heads),
-        norm1_(make_norm(names.layer(specs[0].block) + names.norm1, config, parameters)),
-        query_(build_map(specs[0], parameters)),
-        key_(build_map(specs[1], parameters)),
-        value_(build_map(specs[2], parameters)),
-        output_(build_map(specs[3], parameters)),
-        norm2_(make_norm(names.layer(specs[0].block) + names.norm2, config, parameters)),
-        mlp_(build_map(specs[4], parameters)) {
-    if (!config.dinov2) return;
-    const std::string layer = names.layer(specs[0].block);
-    const Initial initial = Initial::constant(config.layer_scale);
-    scale1_ = parameters.add(layer + "layer_scale1.lambda1", {config.dim}, initial);
-    scale2_ = parameters.add(layer + "layer_scale2.lambda1", {config.dim}, initial);
-  }
-
-  Tensor forward(const Tensor& states, Pass& pass) const override {
-    const auto [attended, normed] = norm2_.add(
-        states, attend(norm1_.forward(states, pass.context), pass), scale1_, pass.context);
-    return kernels::add_scaled(attended, mlp_->forward(normed, pass), scale2_);
-  }
-
- private:
-  Tensor attend(const Tensor& tokens, Pass& pass) const {
-    const Tensor query = query_->forward(tokens, pass), key = key_->forward(tokens, pass);
-    const Tensor value = value_->forward(tokens, pass);
-    pass.ledger.charge(2.0 * static_cast<double>(tokens.size(1) * tokens.size(1) * tokens.size(2)));
-    return output_->forward(kernels::attention(query, key, value, heads_, pass.valid, pass.context),
-                            pass);
-  }
-
-  int64_t heads_;
-  kernels::Norm norm1_;
-  std::unique_ptr<TokenMap> query_, key_, value_, output_;
-  kernels::Norm norm2_;
-  std::unique_ptr<TokenMap> mlp_;
-  Tensor scale1_, scale2_;
-};
 
 /// Position embeddings [1 + side*side, dim] to train from scratch with: zeros for the class token,
 /// then a quarter of the width each for the sine and cosine of both coordinates at frequencies
@@ -115,23 +55,24 @@ Tensor position_waves(int64_t side, int64_t dim) {
 /// From pixels to tokens: class token, then patches by rows, with their position embeddings.
 class Embeddings {
  public:
-  Embeddings(const ViTConfig& config, const Names& names, Parameters& parameters)
+  Embeddings(const ViTConfig& config, Parameters& parameters)
       : side_(config.image_size / config.patch_size), patch_(config.patch_size) {
-    const std::string prefix = names.prefix + "embeddings.";
-    const Initial normal = Initial::normal(config.initializer_range);
+    const int64_t dim = config.encoder.dim;
+    const std::string prefix = std::string(prefix_of(config)) + "embeddings.";
+    const Initial normal = Initial::normal(config.encoder.initializer_range);
     const int64_t positions = 1 + side_ * side_;
-    class_token_ = parameters.add(prefix + "cls_token", {1, 1, config.dim}, normal);
+    class_token_ = parameters.add(prefix + "cls_token", {1, 1, dim}, normal);
     // Only self-supervised training uses it; kept so that a saved model loses nothing.
-    if (config.mask_token) parameters.add(prefix + "mask_token", {1, config.dim}, Initial::zeros());
-    positions_ = parameters.add(prefix + "position_embeddings", {1, positions, config.dim},
-                                Initial::of(position_waves(side_, config.dim)));
+    if (config.mask_token) parameters.add(prefix + "mask_token", {1, dim}, Initial::zeros());
+    positions_ = parameters.add(prefix + "position_embeddings", {1, positions, dim},
+                                Initial::of(position_waves(side_, dim)));
     const std::string projection = prefix + "patch_embeddings.projection";
-    const Tensor weight = parameters.add(projection + ".weight",
-                                         {config.dim, config.channels, patch_, patch_}, normal);
-    projection_.emplace(weight,
-                        parameters.add(projection + ".bias", {config.dim}, Initial::zeros()));
+    const Tensor weight =
+        parameters.add(projection + ".weight", {dim, config.channels, patch_, patch_}, normal);
+    projection_.emplace(weight, parameters.add(projection + ".bias", {dim}, Initial::zeros()));
   }
 
+  /// pixels [batch, channels, height, width] -> [batch, tokens, dim].
   Tensor forward(const Tensor& pixels, Pass& pass) const {
     const Tensor patches = projection_->forward(kernels::cut_patches(pixels, patch_), pass.context);
     const Tensor tokens =
@@ -159,15 +100,16 @@ class ViT : public Model {
       : json_(std::move(config)),
         config_(ViTConfig::from_json(json_, where)),
         labels_(class_labels(json_, where)),
-        names_(Names::of(config_)),
         parameters_(std::move(parameters)),
         depth_(std::move(depth)),
-        embeddings_(config_, names_, *parameters_),
-        blocks_(make_blocks(build_map)),
-        norm_(make_norm(names_.prefix + "layernorm", config_, *parameters_)),
+        embeddings_(config_, *parameters_),
+        blocks_(
+            make_encoder(config_.encoder, block_names(config_), build_map, *parameters_, specs_)),
+        norm_(make_norm(std::string(prefix_of(config_)) + "layernorm", config_.encoder,
+                        *parameters_)),
         // Braces: the weight is asked for first.
         classifier_{parameters_->add("classifier.weight", {config_.classes, features()},
-                                     Initial::normal(config_.initializer_range)),
+                                     Initial::normal(config_.encoder.initializer_range)),
                     parameters_->add("classifier.bias", {config_.classes}, Initial::zeros())} {}
 
   Tensor forward(const Tensor& inputs, Pass& pass) const override {
@@ -176,18 +118,18 @@ class ViT : public Model {
       fail("inputs of type {}; a vision transformer takes normalised floating-point pixels",
            c10::toString(inputs.scalar_type()));
     }
-    pass.ledger.open(inputs.size(0));
+    pass.sequences = kernels::Sequences::equal(inputs.size(0), 1 + patches(inputs.sizes()));
+    pass.ledger.open(pass.sequences);
     pass.ledger.charge(embedding_macs(inputs.sizes()) + classifier_macs());
-    const Tensor tokens = embeddings_.forward(inputs.to(at::kFloat), pass);
-    return classify(depth_->run(tokens, blocks_, pass), pass);
+    const Tensor tokens = embeddings_.forward(inputs.to(at::kFloat), pass).flatten(0, 1);
+    return classify(pass.sequences.pad(depth_->run(tokens, blocks_, pass)), pass);
   }
 
-  double dense_macs(at::IntArrayRef input_shape) const override {
-    check_input(input_shape);
-    const auto tokens = static_cast<double>(1 + patches(input_shape));
-    double macs = embedding_macs(input_shape) + classifier_macs();
-    for (const MapSpec& spec : specs_) macs += tokens * static_cast<double>(spec.dense_macs());
-    return macs + 2.0 * tokens * tokens * static_cast<double>(config_.dim * config_.layers);
+  Tensor dense_macs(const Tensor& inputs) const override {
+    check_input(inputs.sizes());
+    const double macs = embedding_macs(inputs.sizes()) + classifier_macs() +
+                        encoder_macs(config_.encoder, 1 + patches(inputs.sizes()));
+    return at::full({inputs.size(0)}, macs, at::kDouble);
   }
 
   const std::vector<MapSpec>& maps() const override { return specs_; }
@@ -197,17 +139,7 @@ class ViT : public Model {
 
  private:
   /// What the classifier sees: Dinov2 shows it the mean of the patches too.
-  int64_t features() const { return config_.dinov2 ? 2 * config_.dim : config_.dim; }
-
-  std::vector<std::unique_ptr<Block>> make_blocks(const MapBuilder& build_map) {
-    std::vector<std::unique_ptr<Block>> blocks;
-    for (int64_t index = 0; index < config_.layers; ++index) {
-      const std::vector<MapSpec> specs = block_specs(config_, names_, index);
-      blocks.push_back(std::make_unique<ViTBlock>(config_, names_, specs, build_map, *parameters_));
-      specs_.insert(specs_.end(), specs.begin(), specs.end());
-    }
-    return blocks;
-  }
+  int64_t features() const { return (config_.dinov2 ? 2 : 1) * config_.encoder.dim; }
 
   void check_input(at::IntArrayRef shape) const {
     if (shape.size() != 4 || shape[0] < 1 || shape[1] != config_.channels) {
@@ -227,11 +159,12 @@ class ViT : public Model {
 
   double embedding_macs(at::IntArrayRef shape) const {
     const int64_t pixels = config_.channels * config_.patch_size * config_.patch_size;
-    return static_cast<double>(patches(shape) * pixels * config_.dim);
+    return static_cast<double>(patches(shape) * pixels * config_.encoder.dim);
   }
 
   double classifier_macs() const { return static_cast<double>(features() * config_.classes); }
 
+  /// states [batch, tokens, dim] -> [batch, classes].
   Tensor classify(const Tensor& states, Pass& pass) const {
     // ViT reads the class token alone, so the rest needs no norm.
     const Tensor tokens =
@@ -244,7 +177,6 @@ class ViT : public Model {
   json json_;
   ViTConfig config_;
   std::vector<std::string> labels_;
-  Names names_;
   std::unique_ptr<Parameters> parameters_;
   std::unique_ptr<DepthPolicy> depth_;
   std::vector<MapSpec> specs_;

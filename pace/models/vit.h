@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pace/models/encoder.h"
 #include "pace/models/model.h"
 
 namespace pace {
@@ -8,10 +9,9 @@ namespace pace {
 struct ViTConfig {
   bool dinov2 = false;  ///< layer scale, classifier on class token and mean of patches, other names
   int64_t image_size = 0, patch_size = 0, channels = 3;
-  int64_t dim = 0, layers = 0, heads = 0, hidden = 0, classes = 0;
-  bool qkv_bias = true;
+  int64_t classes = 0;
+  EncoderShape encoder;
   bool mask_token = false;  ///< Dinov2: the folder has one
-  double norm_epsilon = 1e-12, initializer_range = 0.02, layer_scale = 1.0;
 
   /// Throws Error naming `where` and the field for anything missing, contradictory (dim not
   /// divisible by heads, image by patch, ...) or unsupported (SwiGLU, other activations).
@@ -19,9 +19,8 @@ struct ViTConfig {
 };
 
 /// Vision transformer with Hugging Face's tensor names. Accepts any input whose sides are multiples
-/// of the patch (position embeddings are interpolated bicubically, as transformers does). Pre-norm
-/// blocks; x += scale1 * attention(norm1(x)); x += scale2 * mlp(norm2(x)). `build_map` makes every
-/// MLP and projection, `depth` runs the blocks.
+/// of the patch (position embeddings are interpolated bicubically, as transformers does).
+/// `build_map` makes every MLP and projection, `depth` runs the blocks.
 std::unique_ptr<Model> make_vit(const json& config, const std::string& where,
                                 std::unique_ptr<Parameters> parameters, const MapBuilder& build_map,
                                 std::unique_ptr<DepthPolicy> depth);

@@ -30,18 +30,16 @@ double uniform(double low, double high, at::Generator& generator) {
 /// / adaptive.
 class Allowance {
  public:
-  Allowance(const Model& model, const std::vector<Acm*>& modules, at::IntArrayRef input_shape)
-      : dense_(model.dense_macs(input_shape)) {
+  Allowance(const Model& model, const std::vector<Acm*>& modules, const Tensor& inputs)
+      : dense_(model.dense_macs(inputs.narrow(0, 0, 1)).item<double>()) {
     // One pass at full width tells what is fixed and what is adaptive.
     const at::NoGradGuard no_grad;
     Pass pass;
     pass.price = kFullWidthPrice;
-    std::vector<int64_t> one = input_shape.vec();
-    one[0] = 1;
-    model.forward(at::zeros(one), pass);
+    model.forward(inputs.narrow(0, 0, 1), pass);
     for (size_t i = 0; i < modules.size(); ++i) {
       const Decision& decision = pass.ledger.decisions()[i];
-      const auto tokens = static_cast<double>(decision.choice.size(1));
+      const auto tokens = static_cast<double>(decision.choice.size(0));
       adaptive_ += decision.cost[-1].item<double>() * tokens;
       least_ += decision.cost[decision.minimum].item<double>() * tokens;
     }
@@ -181,7 +179,7 @@ class Distillation {
   }
 
   const Allowance& allowance(const Batch& batch) {
-    if (!allowance_) allowance_.emplace(*student_.model, student_.modules, batch.pixels.sizes());
+    if (!allowance_) allowance_.emplace(*student_.model, student_.modules, batch.pixels);
     return *allowance_;
   }
 

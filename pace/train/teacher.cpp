@@ -18,8 +18,7 @@ class TappedMap : public TokenMap {
     if (*tap_) {
       // Who listens may train, as if nothing had been changed around the teacher.
       const Autocast as_in_training(pass.context.type == at::kBFloat16, at::kCPU);
-      const auto heard = [&](const Tensor& x) { return x.flatten(0, 1).to(pass.context.type); };
-      (*tap_)(spec_, heard(tokens), heard(output));
+      (*tap_)(spec_, tokens.to(pass.context.type), output.to(pass.context.type));
     }
     return output;
   }

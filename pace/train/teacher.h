@@ -6,8 +6,8 @@
 
 namespace pace {
 
-/// What a tap sees: the spec of a token-wise map, its input and its output, flattened to
-/// [tokens, in] and [tokens, out].
+/// What a tap sees: the spec of a token-wise map, its input [rows, in] and its output
+/// [rows, out].
 using Tap = std::function<void(const MapSpec& spec, const Tensor& input, const Tensor& output)>;
 
 /// A dense model whose maps can be listened to while it runs: the teacher of module-wise

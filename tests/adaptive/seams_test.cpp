@@ -26,9 +26,9 @@ Parameters fresh() {
 TEST(DenseMap, OfAProjectionIsALinearMap) {
   Parameters parameters = fresh();
   const auto map = dense_map(spec_of(MapKind::kQuery, 5, 0, 7, {"q"}), parameters);
-  const Tensor tokens = at::randn({2, 3, 5});
+  const Tensor tokens = at::randn({6, 5});
   Pass pass;
-  pass.ledger.open(2);
+  pass.ledger.open(kernels::Sequences({2, 4}));
   const Tensor out = map->forward(tokens, pass);
   EXPECT_TRUE(out.equal(at::linear(tokens, parameters.at("q.weight"), parameters.at("q.bias"))));
   EXPECT_EQ(pass.context.macs, 2 * 3 * 5 * 7);
@@ -46,9 +46,9 @@ TEST(DenseMap, OfAProjectionMayLackABias) {
 TEST(DenseMap, OfAnMlpHasItsActivationInBetween) {
   Parameters parameters = fresh();
   const auto map = dense_map(spec_of(MapKind::kMlp, 5, 11, 5, {"fc1", "fc2"}), parameters);
-  const Tensor tokens = at::randn({2, 3, 5});
+  const Tensor tokens = at::randn({6, 5});
   Pass pass;
-  pass.ledger.open(2);
+  pass.ledger.open(kernels::Sequences({2, 4}));
   const Tensor hidden = at::linear(tokens, parameters.at("fc1.weight"), parameters.at("fc1.bias"));
   EXPECT_TRUE(map->forward(tokens, pass)
                   .equal(at::linear(at::gelu(hidden), parameters.at("fc2.weight"),

@@ -116,12 +116,12 @@ TEST(ChoiceErrors, EndWithTheDenseMapWhereItIsTheLastChoice) {
 
 TEST(Acm, ExecutesTheWeightsThatTrainingHasChanged) {
   Module module;
-  const Tensor tokens = at::randn({2, 4, 6}, seeded(2));
+  const Tensor tokens = at::randn({8, 6}, seeded(2));
   const auto run = [&](Form form) {
     Pass pass;
     pass.form = form;
     pass.price = -1e6;
-    pass.ledger.open(tokens.size(0));
+    pass.ledger.open(kernels::Sequences({tokens.size(0)}));
     return module.acm->forward(tokens, pass);
   };
   const Tensor before = run(Form::kExecuted);

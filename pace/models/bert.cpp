@@ -1,0 +1,189 @@
+#include "pace/models/bert.h"
+
+#include <fmt/ranges.h>
+
+#include <utility>
+
+#include "pace/base/error.h"
+#include "pace/models/labels.h"
+
+namespace pace {
+
+namespace {
+
+/// In front of the names of all tensors but the classifier's.
+const char* prefix_of(const BertConfig& config) { return config.roberta ? "roberta." : "bert."; }
+
+std::vector<BlockNames> block_names(const BertConfig& config) {
+  std::vector<BlockNames> all;
+  for (int64_t index = 0; index < config.encoder.layers; ++index) {
+    const std::string layer = fmt::format("{}encoder.layer.{}.", prefix_of(config), index);
+    BlockNames names;
+    names.query = layer + "attention.self.query";
+    names.key = layer + "attention.self.key";
+    names.value = layer + "attention.self.value";
+    names.output = layer + "attention.output.dense";
+    names.norm1 = layer + "attention.output.LayerNorm";
+    names.mlp_in = layer + "intermediate.dense";
+    names.mlp_out = layer + "output.dense";
+    names.norm2 = layer + "output.LayerNorm";
+    all.push_back(std::move(names));
+  }
+  return all;
+}
+
+/// From token numbers to states: the sum of what word, type and position stand for, normed.
+class Embeddings {
+ public:
+  Embeddings(const BertConfig& config, Parameters& parameters)
+      : first_position_(config.first_position),
+        words_(table("word", config.vocabulary, config, parameters)),
+        positions_(table("position", config.first_position + config.positions, config, parameters)),
+        types_(table("token_type", config.types, config, parameters)),
+        norm_(make_norm(name(config, "LayerNorm"), config.encoder, parameters)) {}
+
+  /// tokens int64 [rows, 2] of `sequences` -> [rows, dim].
+  Tensor forward(const Tensor& tokens, const kernels::Sequences& sequences, Pass& pass) const {
+    const Tensor position =
+        sequences.unpad(at::arange(first_position_, first_position_ + sequences.longest())
+                            .expand({sequences.count(), sequences.longest()}));
+    const Tensor sum = at::embedding(words_, tokens.select(1, 0)) +
+                       at::embedding(types_, tokens.select(1, 1)) +
+                       at::embedding(positions_, position.to(tokens.device()));
+    return norm_.forward(sum, pass.context);
+  }
+
+ private:
+  static std::string name(const BertConfig& config, const char* part) {
+    return std::string(prefix_of(config)) + "embeddings." + part;
+  }
+  static Tensor table(const char* what, int64_t rows, const BertConfig& config,
+                      Parameters& parameters) {
+    return parameters.add(name(config, what) + "_embeddings.weight", {rows, config.encoder.dim},
+                          Initial::normal(config.encoder.initializer_range));
+  }
+
+  int64_t first_position_;
+  Tensor words_, positions_, types_;
+  kernels::Norm norm_;
+};
+
+/// From the first token's state to logits: linear, tanh, linear.
+class Head {
+ public:
+  Head(const BertConfig& config, Parameters& parameters)
+      : pooler_(linear(config.roberta ? "classifier.dense" : "bert.pooler.dense",
+                       config.encoder.dim, config, parameters)),
+        classifier_(linear(config.roberta ? "classifier.out_proj" : "classifier", config.classes,
+                           config, parameters)) {}
+
+  /// first [batch, dim] -> [batch, classes].
+  Tensor forward(const Tensor& first, Pass& pass) const {
+    const Tensor pooled = pooler_.forward(first, pass.context).tanh();
+    return classifier_.forward(pooled, pass.context).to(at::kFloat);
+  }
+
+ private:
+  static kernels::Linear linear(const std::string& name, int64_t out, const BertConfig& config,
+                                Parameters& parameters) {
+    const Tensor weight = parameters.add(name + ".weight", {out, config.encoder.dim},
+                                         Initial::normal(config.encoder.initializer_range));
+    return {weight, parameters.add(name + ".bias", {out}, Initial::zeros())};
+  }
+
+  kernels::Linear pooler_, classifier_;
+};
+
+class Bert : public Model {
+ public:
+  Bert(json config, const std::string& where, std::unique_ptr<Parameters> parameters,
+       const MapBuilder& build_map, std::unique_ptr<DepthPolicy> depth)
+      : json_(std::move(config)),
+        config_(BertConfig::from_json(json_, where)),
+        labels_(class_labels(json_, where)),
+        parameters_(std::move(parameters)),
+        depth_(std::move(depth)),
+        embeddings_(config_, *parameters_),
+        blocks_(
+            make_encoder(config_.encoder, block_names(config_), build_map, *parameters_, specs_)),
+        head_(config_, *parameters_) {}
+
+  Tensor forward(const Tensor& inputs, Pass& pass) const override {
+    pass.sequences = sequences_of(inputs);
+    pass.ledger.open(pass.sequences);
+    pass.ledger.charge(head_macs());
+    const Tensor tokens = pass.sequences.unpad(inputs.narrow(1, 0, pass.sequences.longest()));
+    check_tokens(tokens);
+    const Tensor states =
+        depth_->run(embeddings_.forward(tokens, pass.sequences, pass), blocks_, pass);
+    return head_.forward(states.index_select(0, pass.sequences.begins().to(states.device())), pass);
+  }
+
+  Tensor dense_macs(const Tensor& inputs) const override {
+    const kernels::Sequences sequences = sequences_of(inputs);
+    std::vector<double> macs;
+    for (int64_t i = 0; i < sequences.count(); ++i) {
+      macs.push_back(head_macs() + encoder_macs(config_.encoder, sequences.length(i)));
+    }
+    return at::tensor(macs, at::kDouble);
+  }
+
+  const std::vector<MapSpec>& maps() const override { return specs_; }
+  const json& config() const override { return json_; }
+  Parameters& parameters() override { return *parameters_; }
+  std::vector<std::string> labels() const override { return labels_; }
+
+ private:
+  double head_macs() const {
+    return static_cast<double>(config_.encoder.dim * (config_.encoder.dim + config_.classes));
+  }
+
+  /// Throws Error for inputs of another shape, empty sequences and those that are too long.
+  kernels::Sequences sequences_of(const Tensor& inputs) const {
+    if (inputs.dim() != 3 || inputs.size(0) < 1 || inputs.size(2) != 2 ||
+        inputs.scalar_type() != at::kLong) {
+      fail("inputs of shape [{}], {}; this model takes int64 [batch, tokens, 2]",
+           fmt::join(inputs.sizes(), ", "), c10::toString(inputs.scalar_type()));
+    }
+    const Tensor lengths = inputs.select(2, 0).ge(0).sum(1).to(at::kCPU);
+    const int64_t* values = lengths.const_data_ptr<int64_t>();
+    const std::vector<int64_t> all(values, values + lengths.numel());
+    for (const int64_t length : all) {
+      if (length < 1 || length > config_.positions) {
+        fail("a sequence of {} tokens; this model takes 1..{}", length, config_.positions);
+      }
+    }
+    return kernels::Sequences(all);
+  }
+
+  /// Throws Error for a token that has no embedding. tokens [rows, 2].
+  void check_tokens(const Tensor& tokens) const {
+    const auto [least, most] = tokens.aminmax(0);
+    const auto refuse = [&](int64_t column, const char* what, int64_t size) {
+      if (least[column].item<int64_t>() >= 0 && most[column].item<int64_t>() < size) return;
+      fail("a token's {} is outside 0..{}", what, size - 1);
+    };
+    refuse(0, "number in the vocabulary", config_.vocabulary);
+    refuse(1, "type", config_.types);
+  }
+
+  json json_;
+  BertConfig config_;
+  std::vector<std::string> labels_;
+  std::unique_ptr<Parameters> parameters_;
+  std::unique_ptr<DepthPolicy> depth_;
+  std::vector<MapSpec> specs_;
+  Embeddings embeddings_;
+  std::vector<std::unique_ptr<Block>> blocks_;
+  Head head_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_bert(const json& config, const std::string& where,
+                                 std::unique_ptr<Parameters> parameters,
+                                 const MapBuilder& build_map, std::unique_ptr<DepthPolicy> depth) {
+  return std::make_unique<Bert>(config, where, std::move(parameters), build_map, std::move(depth));
+}
+
+}  // namespace pace
