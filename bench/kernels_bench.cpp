@@ -31,6 +31,8 @@ constexpr int64_t kDim = 768, kHidden = 3072, kTokens = 197, kHeads = 12, kGateH
 
 at::ScalarType type_of(int64_t bits) { return bits == 16 ? at::kBFloat16 : at::kFloat; }
 
+constexpr int64_t kRank = kDim / 2;  ///< of learners that cost as much as a projection
+
 void report(benchmark::State& state, double macs) {
   state.counters["FLOP/s"] = benchmark::Counter(2 * macs, benchmark::Counter::kIsRate);
 }
@@ -51,13 +53,13 @@ void limit(benchmark::State& state) {
   report(state, macs);
 }
 
-kernels::Learners make_learners(int64_t count) {
+kernels::Learners make_learners(int64_t count, int64_t hidden = kHidden) {
   const double scale = 1.0 / std::sqrt(static_cast<double>(kDim));
-  return {.in_weight = at::randn({kHidden, kDim}) * scale,
-          .in_bias = at::randn({kHidden}),
-          .out_weight = at::randn({kDim, kHidden}) * scale,
+  return {.in_weight = at::randn({hidden, kDim}) * scale,
+          .in_bias = at::randn({hidden}),
+          .out_weight = at::randn({kDim, hidden}) * scale,
           .offsets = at::randn({count + 1, kDim}),
-          .width = kHidden / count,
+          .width = hidden / count,
           .activation = kernels::Activation::kGelu,
           .dense_weight = {},
           .dense_bias = {}};
@@ -145,10 +147,10 @@ struct Gate {
 
 /// Every row draws its k from 0..N with equal chances: the mean is N/2 and every group is small.
 /// The gate runs too, its choice is not used.
-void ragged_mlp(benchmark::State& state) {
+void ragged(benchmark::State& state, int64_t hidden) {
   const int64_t rows = state.range(0), count = state.range(2);
   kernels::Context context{.type = type_of(state.range(1))}, gating = context;
-  const kernels::PackedLearners learners(make_learners(count), context);
+  const kernels::PackedLearners learners(make_learners(count, hidden), context);
   const Gate gate(count, context);
   const Tensor x = at::randn({rows, kDim}), k = at::randint(0, count + 1, {rows}, at::kLong);
   for (auto _ : state) {
@@ -156,8 +158,12 @@ void ragged_mlp(benchmark::State& state) {
     benchmark::DoNotOptimize(kernels::ragged_mlp(x, k, learners, context));
   }
   report(state, static_cast<double>(context.macs));
-  state.counters["of_dense_work"] = static_cast<double>(context.macs) / dense_macs(state);
+  state.counters["of_dense_work"] =
+      static_cast<double>(context.macs) /
+      (2.0 * static_cast<double>(rows * state.iterations() * kDim * hidden));
 }
+void ragged_mlp(benchmark::State& state) { ragged(state, kHidden); }
+void ragged_projection(benchmark::State& state) { ragged(state, kRank); }
 
 void gate(benchmark::State& state) {
   kernels::Context context{.type = type_of(state.range(1))};
@@ -207,6 +213,9 @@ BENCHMARK(onednn_projection)->Apply(all_sizes);
 BENCHMARK(dense_projection)->Apply(all_sizes);
 BENCHMARK(ragged_mlp)->ArgNames({"rows", "bits", "learners"})->Apply([](auto* b) {
   sizes(b, {4, 16, 64});
+});
+BENCHMARK(ragged_projection)->ArgNames({"rows", "bits", "learners"})->Apply([](auto* b) {
+  sizes(b, {16});
 });
 BENCHMARK(gate)->Apply(all_sizes);
 BENCHMARK(attention)->Apply(all_sizes);
