@@ -145,14 +145,13 @@ struct Gate {
   }
 };
 
-/// Every row draws its k from 0..N with equal chances: the mean is N/2 and every group is small.
 /// The gate runs too, its choice is not used.
-void ragged(benchmark::State& state, int64_t hidden) {
-  const int64_t rows = state.range(0), count = state.range(2);
+void ragged(benchmark::State& state, int64_t hidden, int64_t count, const Tensor& k) {
+  const int64_t rows = state.range(0);
   kernels::Context context{.type = type_of(state.range(1))}, gating = context;
   const kernels::PackedLearners learners(make_learners(count, hidden), context);
   const Gate gate(count, context);
-  const Tensor x = at::randn({rows, kDim}), k = at::randint(0, count + 1, {rows}, at::kLong);
+  const Tensor x = at::randn({rows, kDim});
   for (auto _ : state) {
     benchmark::DoNotOptimize(gate.best(x, gating));
     benchmark::DoNotOptimize(kernels::ragged_mlp(x, k, learners, context));
@@ -162,8 +161,25 @@ void ragged(benchmark::State& state, int64_t hidden) {
       static_cast<double>(context.macs) /
       (2.0 * static_cast<double>(rows * state.iterations() * kDim * hidden));
 }
-void ragged_mlp(benchmark::State& state) { ragged(state, kHidden); }
-void ragged_projection(benchmark::State& state) { ragged(state, kRank); }
+
+/// Every row draws its k from 0..N with equal chances: the mean is N/2 and every group is small.
+Tensor any_choice(const benchmark::State& state) {
+  return at::randint(0, state.range(2) + 1, {state.range(0)}, at::kLong);
+}
+void ragged_mlp(benchmark::State& state) {
+  ragged(state, kHidden, state.range(2), any_choice(state));
+}
+void ragged_projection(benchmark::State& state) {
+  ragged(state, kRank, state.range(2), any_choice(state));
+}
+
+/// Every learner is drawn or not with a given chance in percent, so that the mean of k/N is known.
+void ragged_mlp_at_share(benchmark::State& state) {
+  constexpr int64_t kLearners = 16;
+  const double share = static_cast<double>(state.range(2)) / 100;
+  const Tensor drawn = at::rand({state.range(0), kLearners}) < share;
+  ragged(state, kHidden, kLearners, drawn.sum(1));
+}
 
 void gate(benchmark::State& state) {
   kernels::Context context{.type = type_of(state.range(1))};
@@ -216,6 +232,10 @@ BENCHMARK(ragged_mlp)->ArgNames({"rows", "bits", "learners"})->Apply([](auto* b)
 });
 BENCHMARK(ragged_projection)->ArgNames({"rows", "bits", "learners"})->Apply([](auto* b) {
   sizes(b, {16});
+});
+BENCHMARK(ragged_mlp_at_share)->ArgNames({"rows", "bits", "percent"})->Apply([](auto* b) {
+  b->Unit(benchmark::kMillisecond)->UseRealTime();
+  b->ArgsProduct({{8 * kTokens, kTokens}, {32, 16}, benchmark::CreateDenseRange(0, 100, 10)});
 });
 BENCHMARK(gate)->Apply(all_sizes);
 BENCHMARK(attention)->Apply(all_sizes);

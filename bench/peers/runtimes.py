@@ -22,10 +22,12 @@ ROOT = HERE.parents[1]
 ENVIRONMENT = ROOT / "build" / "peers"
 REQUIREMENTS = [ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt", HERE / "requirements.txt"]
 CLASSES, PATCH, LAYERS = 10, 16, 12
-# Vision transformers of 12 blocks: sizes, and the batches they are measured at.
+# Transformers of 12 blocks: sizes, and the batches they are measured at. Vision transformers, dense and adaptive; and a BERT
+# on texts of different lengths, which the peers get padded to the longest.
 WORKS = {
     "vit-b16": {"dim": 768, "heads": 12, "image_size": 224, "batches": [1, 8]},
     "d384": {"dim": 384, "heads": 6, "image_size": 176, "batches": [1]},
+    "texts": {"dim": 384, "heads": 12, "tokens": (5, 128), "batches": [64]},
 }
 PEERS = ["pytorch f32", "onnxruntime f32", "openvino f32", "pytorch bf16", "openvino bf16", "openvino int8"]
 PACE = ["f32", "bf16"]
@@ -42,7 +44,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=10, help="timed runs per side and round (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="on all sides (default: %(default)s)")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write everything measured here")
-    parser.add_argument("--child", nargs=3, metavar=("SIDE", "FOLDER", "BATCH"), help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=4, metavar=("SIDE", "FOLDER", "WORK", "BATCH"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not os.access(options.pace, os.X_OK):
         parser.error(f"--pace: {options.pace} is no program; build it first")
@@ -68,13 +70,47 @@ def enter_environment() -> None:
 
 
 def write_dense(folder: pathlib.Path, work: dict) -> None:
-    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+    from transformers import (BertConfig, BertForSequenceClassification, ViTConfig, ViTForImageClassification,
+                              ViTImageProcessor)
 
+    sizes = {"hidden_size": work["dim"], "num_attention_heads": work["heads"], "num_hidden_layers": LAYERS,
+             "intermediate_size": 4 * work["dim"], "num_labels": CLASSES}
+    if "tokens" in work:
+        BertForSequenceClassification(BertConfig(**sizes)).save_pretrained(folder)
+        return
     size = work["image_size"]
-    config = ViTConfig(hidden_size=work["dim"], num_attention_heads=work["heads"], num_hidden_layers=LAYERS,
-                       intermediate_size=4 * work["dim"], image_size=size, patch_size=PATCH, num_labels=CLASSES)
-    ViTForImageClassification(config).save_pretrained(folder)
+    ViTForImageClassification(ViTConfig(**sizes, image_size=size, patch_size=PATCH)).save_pretrained(folder)
     ViTImageProcessor(size={"height": size, "width": size}).save_pretrained(folder)
+
+
+def random_inputs(work: dict, batch: int) -> list:
+    """Pixels, or token numbers and the mask of the real ones, as numpy arrays."""
+    import numpy
+
+    generator = numpy.random.default_rng(0)
+    if "image_size" in work:
+        return [generator.standard_normal((batch, 3, work["image_size"], work["image_size"]), dtype=numpy.float32)]
+    least, most = work["tokens"]
+    lengths = least + (most - least) * numpy.arange(batch) // max(1, batch - 1)  # as pace bench --tokens least..most
+    mask = (numpy.arange(most) < lengths[:, None]).astype(numpy.int64)
+    return [generator.integers(1000, 20000, (batch, most)) * mask, mask]
+
+
+def torch_model(folder: pathlib.Path):
+    import torch
+    from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
+
+    class Logits(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            text = json.loads((folder / "config.json").read_text())["model_type"] == "bert"
+            kind = AutoModelForSequenceClassification if text else AutoModelForImageClassification
+            self.model = kind.from_pretrained(folder).eval()
+
+        def forward(self, *inputs):
+            return self.model(*inputs).logits
+
+    return Logits().eval()
 
 
 def export(folder: pathlib.Path, work: dict, batch: int) -> None:
@@ -82,21 +118,13 @@ def export(folder: pathlib.Path, work: dict, batch: int) -> None:
     import nncf
     import openvino
     import torch
-    from transformers import ViTForImageClassification
 
-    class Logits(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.model = ViTForImageClassification.from_pretrained(folder).eval()
-
-        def forward(self, pixels):
-            return self.model(pixels).logits
-
-    pixels = torch.randn(batch, 3, work["image_size"], work["image_size"])
+    inputs = random_inputs(work, batch)
     onnx = folder / f"batch{batch}.onnx"
-    torch.onnx.export(Logits().eval(), (pixels,), onnx, dynamo=True, verbose=False)
-    data = nncf.Dataset([torch.randn_like(pixels).numpy() for _ in range(max(1, 16 // batch))])
-    quantized = nncf.quantize(openvino.Core().read_model(onnx), data, model_type=nncf.ModelType.TRANSFORMER)
+    torch.onnx.export(torch_model(folder), tuple(map(torch.from_numpy, inputs)), onnx, dynamo=True, verbose=False)
+    model = openvino.Core().read_model(onnx)
+    data = nncf.Dataset([{given.get_any_name(): value for given, value in zip(model.inputs, inputs)}])
+    quantized = nncf.quantize(model, data, model_type=nncf.ModelType.TRANSFORMER)
     openvino.save_model(quantized, folder / f"batch{batch}-int8.xml")
 
 
@@ -118,7 +146,7 @@ def openvino_side(path: pathlib.Path, precision: str, threads: int):
 
     hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     request = openvino.Core().compile_model(path, "CPU", hints).create_infer_request()
-    return lambda pixels: request.infer([pixels], share_inputs=True, share_outputs=True)
+    return lambda inputs: request.infer(inputs, share_inputs=True, share_outputs=True)
 
 
 def onnxruntime_side(path: pathlib.Path, threads: int):
@@ -127,25 +155,27 @@ def onnxruntime_side(path: pathlib.Path, threads: int):
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda pixels: session.run(None, {name: pixels})
+    names = [given.name for given in session.get_inputs()]
+    return lambda inputs: session.run(None, dict(zip(names, inputs)))
 
 
 def pytorch_side(folder: pathlib.Path, precision: str, threads: int):
     import torch
-    from transformers import ViTForImageClassification
 
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    model = ViTForImageClassification.from_pretrained(folder).eval().to(dtype)
-    return lambda pixels: model(torch.from_numpy(pixels).to(dtype))
+    model = torch_model(folder).to(dtype)
+
+    def infer(inputs):
+        tensors = map(torch.from_numpy, inputs)
+        return model(*[tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in tensors])
+
+    return infer
 
 
-def child(side: str, folder: pathlib.Path, batch: int, options: argparse.Namespace) -> None:
+def child(side: str, folder: pathlib.Path, name: str, batch: int, options: argparse.Namespace) -> None:
     """Prints the seconds of every timed run."""
-    import numpy
-
     runtime, precision = side.split()
     if runtime == "pytorch":
         infer = pytorch_side(folder, precision, options.threads)
@@ -155,14 +185,13 @@ def child(side: str, folder: pathlib.Path, batch: int, options: argparse.Namespa
         infer = openvino_side(folder / f"batch{batch}-int8.xml", "f32", options.threads)
     else:
         infer = openvino_side(folder / f"batch{batch}.onnx", precision, options.threads)
-    size = json.loads((folder / "config.json").read_text())["image_size"]
-    pixels = numpy.random.default_rng(0).standard_normal((batch, 3, size, size), dtype=numpy.float32)
+    inputs = random_inputs(WORKS[name], batch)
     for _ in range(2):  # warms up
-        infer(pixels)
+        infer(inputs)
     seconds = []
     for _ in range(options.repeats):
         begin = time.perf_counter()
-        infer(pixels)
+        infer(inputs)
         seconds.append(time.perf_counter() - begin)
     print(json.dumps(seconds))
 
@@ -178,29 +207,33 @@ def run(command: list, threads: int) -> str:
     return done.stdout
 
 
-def run_peer(side: str, folder: pathlib.Path, batch: int, options: argparse.Namespace) -> dict:
+def run_peer(side: str, folder: pathlib.Path, name: str, batch: int, options: argparse.Namespace) -> dict:
     command = [sys.executable, __file__, "--pace", options.pace, "--threads", options.threads]
-    command += ["--repeats", options.repeats, "--child", side, folder / "dense", batch]
+    command += ["--repeats", options.repeats, "--child", side, folder / "dense", name, batch]
     return {side: statistics.median(json.loads(run(command, options.threads).splitlines()[-1]))}
 
 
-def run_pace(dtype: str, folder: pathlib.Path, batch: int, options: argparse.Namespace) -> dict:
-    command = [options.pace, "bench", "--model", folder / "adaptive", "--batch", batch, "--threads", options.threads]
-    command += ["--budgets", options.budget, "--dtype", dtype, "--repeats", options.repeats, "--json"]
+def run_pace(dtype: str, folder: pathlib.Path, name: str, batch: int, options: argparse.Namespace) -> dict:
+    command = [options.pace, "bench", "--batch", batch, "--threads", options.threads, "--dtype", dtype]
+    command += ["--repeats", options.repeats, "--json"]
+    if "tokens" in WORKS[name]:
+        command += ["--model", folder / "dense", "--tokens", "{}..{}".format(*WORKS[name]["tokens"])]
+    else:
+        command += ["--model", folder / "adaptive", "--budgets", options.budget]
     rows = json.loads(run(command, options.threads))["rows"]
     return {f"pace {row['name']} {dtype}": row["seconds_per_item"] * batch for row in rows}
 
 
-def measure(work: dict, folder: pathlib.Path, options: argparse.Namespace) -> dict:
+def measure(name: str, folder: pathlib.Path, options: argparse.Namespace) -> dict:
     """Seconds of every side in every round, by batch."""
     results = {}
-    for batch in work["batches"]:
-        export(folder / "dense", work, batch)
+    for batch in WORKS[name]["batches"]:
+        export(folder / "dense", WORKS[name], batch)
         sides = results[batch] = {}
         for number in range(options.rounds):
             print(f"batch {batch}, round {number + 1} of {options.rounds}", file=sys.stderr)
-            measured = [run_peer(side, folder, batch, options) for side in PEERS]
-            measured += [run_pace(dtype, folder, batch, options) for dtype in PACE]
+            measured = [run_peer(side, folder, name, batch, options) for side in PEERS]
+            measured += [run_pace(dtype, folder, name, batch, options) for dtype in PACE]
             for side, seconds in (pair for one in measured for pair in one.items()):
                 sides.setdefault(side, []).append(seconds)
     return results
@@ -219,16 +252,17 @@ def main() -> None:
     options = parse()
     enter_environment()
     if options.child:
-        side, folder, batch = options.child
-        child(side, pathlib.Path(folder), int(batch), options)
+        side, folder, name, batch = options.child
+        child(side, pathlib.Path(folder), name, int(batch), options)
         return
     results = {}
     for name in options.works:
         with tempfile.TemporaryDirectory() as temporary:
             folder = pathlib.Path(temporary)
             write_dense(folder / "dense", WORKS[name])
-            write_adaptive(folder / "adaptive", options, WORKS[name])
-            results[name] = measure(WORKS[name], folder, options)
+            if "image_size" in WORKS[name]:
+                write_adaptive(folder / "adaptive", options, WORKS[name])
+            results[name] = measure(name, folder, options)
         print_table(name, results[name])
     if options.json:
         settings = {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in vars(options).items() if k != "json"}

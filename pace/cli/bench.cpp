@@ -46,10 +46,55 @@ struct Track {
   }
 };
 
-/// What was measured of one track at one type, batch size and thread count.
+/// Tokens of the texts of a batch: from `least` to `most`, spread evenly.
+struct Lengths {
+  int64_t least = 0, most = 0;  ///< 0: the input is no text
+
+  std::string text() const {
+    return least == most ? std::to_string(most) : fmt::format("{}..{}", least, most);
+  }
+  int64_t of(int64_t example, int64_t batch) const {
+    return batch == 1 ? most : least + (most - least) * example / (batch - 1);
+  }
+};
+
+/// "128" or "5..128". Throws CLI::ValidationError naming the option.
+Lengths parse_lengths(const std::string& text) {
+  const size_t dots = text.find("..");
+  const std::string first = text.substr(0, dots);
+  const std::string last = dots == std::string::npos ? first : text.substr(dots + 2);
+  const std::vector<int64_t> least = parse_range(first, "--tokens"),
+                             most = parse_range(last, "--tokens");
+  if (least.size() != 1 || most.size() != 1 || least[0] > most[0]) {
+    throw CLI::ValidationError("--tokens", "'" + text + "' is neither N nor LEAST..MOST");
+  }
+  return {least[0], most[0]};
+}
+
+/// Texts of random tokens.
+at::Tensor random_tokens(const Lengths& lengths, int64_t batch, int64_t vocabulary) {
+  at::Tensor ids = at::randint(vocabulary, {batch, lengths.most}, at::kLong);
+  for (int64_t i = 0; i < batch; ++i) ids[i].slice(0, lengths.of(i, batch)).fill_(-1);
+  return at::stack({ids, ids.clamp_max(0)}, -1);
+}
+
+/// What the model is run on.
+at::Tensor random_input(const LoadedModel& model, const std::string& folder, int64_t batch,
+                        const Lengths& lengths) {
+  const json& config = model.model->config();
+  if (lengths.most > 0) {
+    return random_tokens(lengths, batch, integer_field(config, "vocab_size", "config.json"));
+  }
+  std::vector<int64_t> shape = input_shape(processor_of(model, folder));
+  shape[0] = batch;
+  return at::randn(shape);
+}
+
+/// What was measured of one track at one type, batch size, length of text and thread count.
 struct Row {
   std::string dtype;
   int64_t threads, batch;
+  Lengths lengths;
   std::string name;
   double budget, macs, macs_fraction, time_fraction;
   double median, low, high;  ///< seconds per item: median, p10, p90
@@ -59,7 +104,7 @@ struct Row {
 };
 
 Row summarize(const Track& track, const Track& dense, const std::string& dtype, int64_t threads,
-              int64_t batch) {
+              int64_t batch, const Lengths& lengths) {
   std::vector<double> ratios, per_item;
   for (size_t i = 0; i < track.seconds.size(); ++i) {
     ratios.push_back(track.seconds[i] / dense.seconds[i]);
@@ -68,6 +113,7 @@ Row summarize(const Track& track, const Track& dense, const std::string& dtype, 
   return {dtype,
           threads,
           batch,
+          lengths,
           track.name,
           track.budget,
           track.macs,
@@ -100,14 +146,17 @@ class Bench : public Command {
 
  private:
   std::vector<Track> tracks(const LoadedModel& model, const LoadedModel& dense) const;
-  /// Every thread count and batch size.
+  /// Every thread count, batch size and length of text.
   void measure(const LoadedModel& model, const LoadedModel& dense, const std::string& dtype,
                Terminal& terminal, std::vector<Row>& rows) const;
+  /// Of the texts of each measurement; one that says nothing for pictures.
+  std::vector<Lengths> lengths_for(const LoadedModel& model) const;
   void print(const std::vector<Row>& rows) const;
 
   BudgetOptions budget_;
   std::string model_, format_ = "table";
   std::vector<std::string> dtypes_{"f32"};
+  std::vector<Lengths> lengths_;
   std::vector<int64_t> batches_{1, 8}, threads_{at::get_num_threads()};
   int64_t repeats_ = 20;
 };
@@ -131,7 +180,17 @@ void add_ranges(CLI::App& app, const std::string& name, std::vector<int64_t>& va
 
 void Bench::declare(CLI::App& app) {
   app.add_option("--model", model_, "model folder")->required();
-  add_ranges(app, "--batch", batches_, "pictures at a time: 1,8 or 1-8 or 1-8*2");
+  add_ranges(app, "--batch", batches_, "pictures or texts at a time: 1,8 or 1-8 or 1-8*2");
+  const auto set_lengths = [this](const std::vector<std::string>& texts) {
+    lengths_.clear();
+    for (const std::string& text : texts) lengths_.push_back(parse_lengths(text));
+  };
+  app.add_option_function<std::vector<std::string>>(
+         "--tokens", set_lengths, "of a text: 64,128 or 5..128 for texts of 5 to 128 spread evenly")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("LIST")
+      ->default_str("128");
   add_ranges(app, "--threads", threads_, "threads that compute, in the same notation");
   budget_.declare(app, true);
   add_list(app, "--dtype", dtypes_, "of the products' factors: f32, bf16 or f32,bf16")
@@ -155,20 +214,30 @@ std::vector<Track> Bench::tracks(const LoadedModel& model, const LoadedModel& de
 
 void Bench::measure(const LoadedModel& model, const LoadedModel& dense, const std::string& dtype,
                     Terminal& terminal, std::vector<Row>& rows) const {
-  std::vector<int64_t> shape = input_shape(processor_of(model, model_));
+  const auto run = [&](int64_t threads, int64_t batch, const Lengths& lengths) {
+    std::vector<Track> running = tracks(model, dense);
+    terminal.start(fmt::format("{}, batch {}, {} threads", dtype, batch, threads), repeats_);
+    run_in_turn(running, random_input(model, model_, batch, lengths), repeats_, terminal);
+    terminal.finish();
+    for (const Track& track : running) {
+      rows.push_back(summarize(track, running.front(), dtype, threads, batch, lengths));
+    }
+  };
+  const std::vector<Lengths> all_lengths = lengths_for(model);
   for (const int64_t threads : threads_) {
     at::set_num_threads(static_cast<int>(threads));
     for (const int64_t batch : batches_) {
-      shape[0] = batch;
-      std::vector<Track> running = tracks(model, dense);
-      terminal.start(fmt::format("{}, batch {}, {} threads", dtype, batch, threads), repeats_);
-      run_in_turn(running, at::randn(shape), repeats_, terminal);
-      terminal.finish();
-      for (const Track& track : running) {
-        rows.push_back(summarize(track, running.front(), dtype, threads, batch));
-      }
+      for (const Lengths& lengths : all_lengths) run(threads, batch, lengths);
     }
   }
+}
+
+std::vector<Lengths> Bench::lengths_for(const LoadedModel& model) const {
+  if (!reads_text(model.model->config())) {
+    if (!lengths_.empty()) throw UsageError("--tokens is for models that read text");
+    return {Lengths{}};
+  }
+  return lengths_.empty() ? std::vector<Lengths>{{128, 128}} : lengths_;
 }
 
 int Bench::run(Terminal& terminal) {
@@ -195,6 +264,7 @@ void print_json(const std::string& model, const std::vector<Row>& rows) {
                     {"dtype", row.dtype},
                     {"threads", row.threads},
                     {"batch", row.batch},
+                    {"tokens", row.lengths.most ? json(row.lengths.text()) : json()},
                     {"budget", row.budget},
                     {"macs", row.macs},
                     {"macs_fraction", row.macs_fraction},
@@ -208,12 +278,14 @@ void print_json(const std::string& model, const std::vector<Row>& rows) {
 }
 
 void print_csv(const std::vector<Row>& rows) {
-  std::cout << "name,dtype,threads,batch,budget,macs,macs_fraction,time_fraction,seconds_per_item,"
-               "seconds_per_item_p10,seconds_per_item_p90,gflops_per_second\n";
+  std::cout
+      << "name,dtype,threads,batch,tokens,budget,macs,macs_fraction,time_fraction,seconds_per_item,"
+         "seconds_per_item_p10,seconds_per_item_p90,gflops_per_second\n";
   for (const Row& row : rows) {
-    std::cout << fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}\n", row.name, row.dtype,
-                             row.threads, row.batch, row.budget, row.macs, row.macs_fraction,
-                             row.time_fraction, row.median, row.low, row.high, row.gflops());
+    std::cout << fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{}\n", row.name, row.dtype,
+                             row.threads, row.batch, row.lengths.most ? row.lengths.text() : "",
+                             row.budget, row.macs, row.macs_fraction, row.time_fraction, row.median,
+                             row.low, row.high, row.gflops());
   }
 }
 
@@ -222,11 +294,12 @@ void print_table(const std::vector<Row>& rows) {
   for (const Row& row : rows) {
     cells.push_back({fmt::format("{} {:g}", row.name, row.budget), row.dtype,
                      std::to_string(row.threads), std::to_string(row.batch),
-                     percent(row.macs_fraction), percent(row.time_fraction), duration(row.median),
-                     duration(row.low), duration(row.high), fmt::format("{:.1f}", row.gflops())});
+                     row.lengths.most ? row.lengths.text() : "-", percent(row.macs_fraction),
+                     percent(row.time_fraction), duration(row.median), duration(row.low),
+                     duration(row.high), fmt::format("{:.1f}", row.gflops())});
   }
-  std::cout << format_table({"", "dtype", "threads", "batch", "operations", "time", "per item",
-                             "p10", "p90", "GF/s"},
+  std::cout << format_table({"", "dtype", "threads", "batch", "tokens", "operations", "time",
+                             "per item", "p10", "p90", "GF/s"},
                             cells)
             << "operations and time as shares of the dense model's; GF/s at 2 FLOPs per "
                "multiply-accumulate\n";

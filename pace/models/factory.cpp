@@ -22,15 +22,17 @@ struct Family {
   const char *type, *prefix;  ///< the prefix stands in front of the backbone's tensors
   const char *classifier, *backbone;
   const char* last;  ///< layer, whose rows are the classes
+  bool reads_text;
   decltype(&make_vit) make;
 };
 constexpr std::array kFamilies{
-    Family{"vit", "vit.", "ViTForImageClassification", "ViTModel", "classifier.", make_vit},
-    Family{"dinov2", "dinov2.", "Dinov2ForImageClassification", "Dinov2Model", "classifier.",
+    Family{"vit", "vit.", "ViTForImageClassification", "ViTModel", "classifier.", false, make_vit},
+    Family{"dinov2", "dinov2.", "Dinov2ForImageClassification", "Dinov2Model", "classifier.", false,
            make_vit},
-    Family{"bert", "bert.", "BertForSequenceClassification", "BertModel", "classifier.", make_bert},
+    Family{"bert", "bert.", "BertForSequenceClassification", "BertModel", "classifier.", true,
+           make_bert},
     Family{"roberta", "roberta.", "RobertaForSequenceClassification", "RobertaModel",
-           "classifier.out_proj.", make_bert},
+           "classifier.out_proj.", true, make_bert},
 };
 
 /// Whether a tensor belongs to what turns the backbone's states into logits, which a folder of the
@@ -286,6 +288,8 @@ std::unique_ptr<Model> build_model(const json& config, const std::string& where,
   return family_of(config, where)
       .make(config, where, std::move(parameters), build_map, std::make_unique<RunAll>());
 }
+
+bool reads_text(const json& config) { return family_of(config, "the model's config").reads_text; }
 
 WeightSource weights_of(const Model& model) {
   return [&model](const std::string& name) -> std::optional<Tensor> {

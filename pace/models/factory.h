@@ -50,6 +50,9 @@ std::unique_ptr<Model> build_model(const json& config, const std::string& where,
                                    std::unique_ptr<Parameters> parameters,
                                    const MapBuilder& build_map);
 
+/// Whether a model of this config takes tokens of text and not pictures.
+bool reads_text(const json& config);
+
 /// A source that has what another model's parameters hold (it must not outlive that model).
 WeightSource weights_of(const Model& model);
 

@@ -22,6 +22,9 @@ TEST(BadInput, WrongUseExitsWithTwo) {
                     "excludes");
   PACE_EXPECT_FAILS(pace("bench --model x --batch 4-1"), 2, "4-1");
   PACE_EXPECT_FAILS(pace("bench --model x --dtype f64"), 2, "f64");
+  PACE_EXPECT_FAILS(pace("bench --model x --tokens 9..4"), 2, "9..4");
+  PACE_EXPECT_FAILS(pace("bench --model x --tokens 1...4"), 2, "--tokens");
+  PACE_EXPECT_FAILS(pace("bench --tokens 4 --model " + work().dense()), 2, "read text");
   PACE_EXPECT_FAILS(pace("predict --model x --dtype half y.png"), 2, "half");
   PACE_EXPECT_FAILS(pace("eval --data pictures:x --model " + work().dense()), 2, "pictures");
   write_text(work().path("bad.toml"), "epoch = 3\n");

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "pace/models/factory.h"
 #include "tests/cli/workspace.h"
 
 namespace pace::cli {
@@ -219,6 +220,27 @@ TEST(Bench, CountsEveryBatchAndBudget) {
   const Outcome csv =
       pace("bench --format csv --repeats 1 --batch 2 --dtype f32,bf16 --model " + work().dense());
   EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 3) << csv.out;
+}
+
+TEST(Bench, RunsTextsOfDifferentLengths) {
+  const json config = {
+      {"model_type", "bert"},          {"vocab_size", 30},       {"hidden_size", 12},
+      {"num_attention_heads", 2},      {"num_hidden_layers", 1}, {"intermediate_size", 20},
+      {"max_position_embeddings", 32}, {"num_labels", 2}};
+  save_model(work().path("bert"), build_dense(config, "test", nullptr, {}));
+  const Outcome outcome =
+      pace("bench --json --repeats 1 --batch 3 --tokens 32,2..32 --model " + work().path("bert"));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const json rows = outcome.parsed().at("rows");
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].at("tokens"), "32");
+  EXPECT_EQ(rows[1].at("tokens"), "2..32");
+  // One block, and the classifier behind it: 2, 17 and 32 tokens.
+  const auto macs = [](double tokens) {
+    return tokens * (12 * (4 * 12 + 2 * 20) + 2 * 12 * tokens) + 12 * (12 + 2);
+  };
+  EXPECT_EQ(rows[0].at("macs"), macs(32));
+  EXPECT_EQ(rows[1].at("macs"), (macs(2) + macs(17) + macs(32)) / 3);
 }
 
 TEST(Info, DescribesBothKinds) {
