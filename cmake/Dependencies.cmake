@@ -30,6 +30,7 @@ find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(TurboJpeg REQUIRED IMPORTED_TARGET libturbojpeg)
 pkg_check_modules(Spng REQUIRED IMPORTED_TARGET spng)
+pkg_check_modules(Utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 set(PACE_JPEG PkgConfig::TurboJpeg)
 set(PACE_SPNG PkgConfig::Spng)
 

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(g++ cmake ninja-build ccache pkg-config python3-venv nlohmann-json3-dev libcli11-dev libspng-dev
-  libturbojpeg0-dev zlib1g-dev)
+  libturbojpeg0-dev libutf8proc-dev zlib1g-dev)
 requirements=(requirements.txt)
 for purpose in "${@:-build}"; do
   case "$purpose" in

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,13 +10,21 @@
 
 namespace pace {
 
-/// Labelled pictures, by index. Safe to read from several threads.
+/// One text, or a pair.
+struct Text {
+  std::string first;
+  std::optional<std::string> second = {};
+};
+
+/// Labelled pictures or texts, by index. Safe to read from several threads.
 class Dataset {
  public:
   virtual ~Dataset() = default;
   virtual int64_t size() const = 0;
-  /// Throws Error naming the picture when it cannot be read.
-  virtual Image image(int64_t index) const = 0;
+  /// Throws Error naming the picture when it cannot be read, or when this holds texts.
+  virtual Image image(int64_t index) const;
+  /// Throws Error when this holds pictures.
+  virtual Text text(int64_t index) const;
   virtual int64_t label(int64_t index) const = 0;
   /// What to call the example in messages and reports: a path, or "name #index".
   virtual std::string name(int64_t index) const = 0;
@@ -26,8 +35,11 @@ class Dataset {
 /// Opens `kind:path`:
 ///   images:DIR   a folder per class (sorted by name) of JPEG and PNG files, at any depth below it
 ///   idx:PREFIX   PREFIX-images-idx3-ubyte[.gz] and PREFIX-labels-idx1-ubyte[.gz]
-/// Throws UsageError for an unknown kind, Error for an empty or unreadable set, or one with fewer
-/// than two classes.
+///   tsv:FILE     a header line, then a line per text: fields between tabs, taken as they are
+///   csv:FILE     the same between commas, where a field may stand in double quotes
+/// Of a tsv or csv the column `label` holds the class, the one or two other columns (`id`, `idx`
+/// and `index` left aside) the text or the pair of texts. Throws UsageError for an unknown kind,
+/// Error for an empty or unreadable set, or one with fewer than two classes.
 std::shared_ptr<const Dataset> open_dataset(const std::string& spec);
 
 /// A part of a dataset, by indices.

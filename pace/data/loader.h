@@ -2,19 +2,18 @@
 
 #include <ATen/ATen.h>
 
-#include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "pace/data/augment.h"
 #include "pace/data/dataset.h"
-#include "pace/data/image_processor.h"
 
 namespace pace {
 
 struct Batch {
-  at::Tensor pixels;             ///< float [batch, channels, height, width]
+  /// As models take them: pictures float [batch, channels, height, width], texts int64 [batch,
+  /// longest, 2], the number and the type of each token, -1 after the end of a text.
+  at::Tensor inputs;
   at::Tensor labels;             ///< int64 [batch]
   at::Tensor targets;            ///< float [batch, classes]: labels after smoothing and mixing
   std::vector<int64_t> indices;  ///< of the examples in the dataset
@@ -33,29 +32,30 @@ struct LoaderOptions {
   Augmentation augment = {};
 };
 
-/// Batches prepared ahead by threads, in an order and with random changes that depend only on
-/// (seed, epoch, position): starting an epoch at batch b gives the same batches as running up to b.
+/// Batches in an order and with random changes that depend only on (seed, epoch, position):
+/// starting an epoch at batch b gives the same batches as running up to b. Not to be used from
+/// several threads at once.
 class Loader {
  public:
-  Loader(std::shared_ptr<const Dataset> dataset, const ImageProcessor& processor,
-         LoaderOptions options, Reporter& reporter = quiet());
-  ~Loader();
-
-  int64_t batches() const;  ///< per epoch
-  const Dataset& dataset() const;
+  virtual ~Loader() = default;
+  virtual int64_t batches() const = 0;  ///< per epoch
+  virtual const Dataset& dataset() const = 0;
   /// Goes to batch `first` of `epoch`.
-  void start(int64_t epoch, int64_t first = 0);
-  /// The next batch, or nothing at the end of the epoch. Broken pictures are left out of their
-  /// batch with skip_broken (each is reported once, and a batch of which nothing is left is passed
-  /// over), otherwise Error names all broken pictures of the dataset. Not to be called from several
-  /// threads at once.
-  std::optional<Batch> next();
-  /// Different pictures left out so far.
-  int64_t broken() const;
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
+  virtual void start(int64_t epoch, int64_t first = 0) = 0;
+  /// The next batch, or nothing at the end of the epoch. Throws Error for examples that cannot be
+  /// read, unless they were to be left out.
+  virtual std::optional<Batch> next() = 0;
+  /// Different examples left out so far.
+  virtual int64_t broken() const = 0;
 };
+
+/// The examples in the order of an epoch.
+std::vector<int64_t> epoch_order(int64_t examples, const LoaderOptions& options, int64_t epoch);
+/// How many batches that makes.
+int64_t batches_of(int64_t examples, const LoaderOptions& options);
+/// Throws Error unless `first` is in 0..batches and the epoch is none before the first.
+void check_start(int64_t epoch, int64_t first, int64_t batches);
+/// Throws Error when options make no sense for so many examples.
+void check(const LoaderOptions& options, int64_t examples);
 
 }  // namespace pace

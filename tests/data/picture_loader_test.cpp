@@ -1,4 +1,4 @@
-#include "pace/data/loader.h"
+#include "pace/data/picture_loader.h"
 
 #include <gmock/gmock.h>
 
@@ -41,7 +41,7 @@ std::vector<Batch> epoch_of(Loader& loader, int64_t epoch, int64_t first = 0) {
 
 bool same(const std::vector<Batch>& a, const std::vector<Batch>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Batch& x, const Batch& y) {
-    return x.indices == y.indices && at::equal(x.pixels, y.pixels) &&
+    return x.indices == y.indices && at::equal(x.inputs, y.inputs) &&
            at::equal(x.labels, y.labels) && at::equal(x.targets, y.targets);
   });
 }
@@ -73,21 +73,21 @@ class Warnings : public Reporter {
 TEST(Loader, GivesEveryPictureOnceInOrder) {
   const auto dataset = std::make_shared<PicturesInMemory>(10);
   const ImageProcessor processor(kConfig, 3);
-  Loader loader(dataset, processor, {.batch = 4});
+  PictureLoader loader(dataset, processor, {.batch = 4});
   const auto batches = rest_of(loader);
   EXPECT_EQ(loader.batches(), 3);
   EXPECT_THAT(indices_of(batches), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
   ASSERT_EQ(batches.size(), 3u);
-  EXPECT_EQ(batches[2].pixels.sizes(), at::IntArrayRef({2, 3, 8, 8}));
-  EXPECT_TRUE(at::equal(batches[1].pixels[2], processor(dataset->image(6))));
+  EXPECT_EQ(batches[2].inputs.sizes(), at::IntArrayRef({2, 3, 8, 8}));
+  EXPECT_TRUE(at::equal(batches[1].inputs[2], processor(dataset->image(6))));
   EXPECT_TRUE(at::equal(batches[1].labels, at::tensor({1, 2, 0, 1}, at::kLong)));
   EXPECT_TRUE(at::equal(batches[1].targets.argmax(1), batches[1].labels));
   EXPECT_FALSE(loader.next());
 }
 
 TEST(Loader, ShufflesAnewEachEpochAndDropsTheLast) {
-  Loader loader(std::make_shared<PicturesInMemory>(50), ImageProcessor(kConfig, 3),
-                {.batch = 8, .shuffle = true, .drop_last = true});
+  PictureLoader loader(std::make_shared<PicturesInMemory>(50), ImageProcessor(kConfig, 3),
+                       {.batch = 8, .shuffle = true, .drop_last = true});
   const auto first = indices_of(epoch_of(loader, 0)), second = indices_of(epoch_of(loader, 1));
   EXPECT_EQ(first.size(), 48u);
   EXPECT_NE(first, second);
@@ -101,13 +101,13 @@ TEST(Loader, IsTheSameForAnyNumberOfThreadsAndWithoutCache) {
   for (const double scale_min : {0.3, 1.0}) {
     LoaderOptions options = everything();
     options.augment.scale_min = scale_min;
-    Loader one(dataset, processor, options);
+    PictureLoader one(dataset, processor, options);
     const auto expected = epoch_of(one, 2);
     for (const int threads : {1, 2, 5}) {
       for (const int64_t cache : {0, 5000, 1 << 20}) {
         options.threads = threads;
         options.cache_bytes = cache;
-        Loader other(dataset, processor, options);
+        PictureLoader other(dataset, processor, options);
         EXPECT_FALSE(same(epoch_of(other, 1), expected));
         EXPECT_TRUE(same(epoch_of(other, 2), expected)) << threads << " threads, cache " << cache;
       }
@@ -117,9 +117,9 @@ TEST(Loader, IsTheSameForAnyNumberOfThreadsAndWithoutCache) {
 
 TEST(Loader, GoesOnInTheMiddleOfAnEpoch) {
   const auto dataset = std::make_shared<PicturesInMemory>(41);
-  Loader loader(dataset, ImageProcessor(kConfig, 3), everything());
+  PictureLoader loader(dataset, ImageProcessor(kConfig, 3), everything());
   auto whole = epoch_of(loader, 3);
-  Loader resumed(dataset, ImageProcessor(kConfig, 3), everything());
+  PictureLoader resumed(dataset, ImageProcessor(kConfig, 3), everything());
   resumed.start(9);
   resumed.next();  // left in the middle
   const auto rest = epoch_of(resumed, 3, 6);
@@ -132,7 +132,8 @@ TEST(Loader, GoesOnInTheMiddleOfAnEpoch) {
 TEST(Loader, ReadsPicturesOnceWhileTheyFitInMemory) {
   const auto dataset = std::make_shared<Counted>(20);
   const int64_t bytes = 8 * 8 * 3;
-  Loader loader(dataset, ImageProcessor(kConfig, 3), {.batch = 4, .cache_bytes = 15 * bytes});
+  PictureLoader loader(dataset, ImageProcessor(kConfig, 3),
+                       {.batch = 4, .cache_bytes = 15 * bytes});
   for (int epoch = 0; epoch < 3; ++epoch) epoch_of(loader, epoch);
   EXPECT_EQ(dataset->reads, 20 + 5 + 5);
 }
@@ -142,12 +143,12 @@ TEST(Loader, LeavesOutBrokenPicturesAndSaysSoOnce) {
   const auto dataset = std::make_shared<PicturesInMemory>(12, std::set<int64_t>{1, 4, 5, 6, 7});
   LoaderOptions options{.batch = 4, .skip_broken = true};
   options.augment.mixup = 1.0;
-  Loader loader(dataset, ImageProcessor(kConfig, 3), options, warnings);
+  PictureLoader loader(dataset, ImageProcessor(kConfig, 3), options, warnings);
   for (int epoch = 0; epoch < 2; ++epoch) {
     const auto batches = epoch_of(loader, epoch);
     ASSERT_EQ(batches.size(), 2u);  // nothing is left of the second
     EXPECT_THAT(batches[0].indices, ElementsAre(0, 2, 3));
-    EXPECT_EQ(batches[0].pixels.size(0), 3);
+    EXPECT_EQ(batches[0].inputs.size(0), 3);
     EXPECT_EQ(batches[0].targets.size(0), 3);
   }
   EXPECT_EQ(loader.broken(), 5);
@@ -156,8 +157,8 @@ TEST(Loader, LeavesOutBrokenPicturesAndSaysSoOnce) {
 }
 
 TEST(Loader, NamesAllBrokenPicturesUnlessToldToSkip) {
-  Loader loader(std::make_shared<PicturesInMemory>(30, std::set<int64_t>{2, 17}),
-                ImageProcessor(kConfig, 3), {.batch = 4});
+  PictureLoader loader(std::make_shared<PicturesInMemory>(30, std::set<int64_t>{2, 17}),
+                       ImageProcessor(kConfig, 3), {.batch = 4});
   const std::string message = error_of([&] { rest_of(loader); });
   EXPECT_THAT(message, HasSubstr("2 of 30"));
   EXPECT_THAT(message, HasSubstr("memory #17"));
@@ -165,21 +166,23 @@ TEST(Loader, NamesAllBrokenPicturesUnlessToldToSkip) {
 }
 
 TEST(Loader, RefusesWhenNothingCanBeRead) {
-  Loader loader(std::make_shared<PicturesInMemory>(3, std::set<int64_t>{0, 1, 2}),
-                ImageProcessor(kConfig, 3), {.batch = 2, .skip_broken = true});
+  PictureLoader loader(std::make_shared<PicturesInMemory>(3, std::set<int64_t>{0, 1, 2}),
+                       ImageProcessor(kConfig, 3), {.batch = 2, .skip_broken = true});
   EXPECT_THAT(error_of([&] { rest_of(loader); }), HasSubstr("all 3 pictures are broken"));
 }
 
 TEST(Loader, PassesOnWhatGoesWrongInItsThreads) {
   json config = kConfig;
   config["do_resize"] = false;
-  Loader loader(std::make_shared<PicturesInMemory>(9), ImageProcessor(config, 3), {.batch = 2});
+  PictureLoader loader(std::make_shared<PicturesInMemory>(9), ImageProcessor(config, 3),
+                       {.batch = 2});
   EXPECT_THAT(error_of([&] { rest_of(loader); }), HasSubstr("memory #0: the picture has 10x12"));
 }
 
 TEST(Loader, CanBeLeftAtAnyTime) {
   for (int taken = 0; taken < 4; ++taken) {
-    Loader loader(std::make_shared<PicturesInMemory>(40), ImageProcessor(kConfig, 3), everything());
+    PictureLoader loader(std::make_shared<PicturesInMemory>(40), ImageProcessor(kConfig, 3),
+                         everything());
     for (int i = 0; i < taken; ++i) loader.next();
   }
 }
@@ -187,7 +190,7 @@ TEST(Loader, CanBeLeftAtAnyTime) {
 TEST(Loader, RefusesBadOptions) {
   const auto refusal = [](const LoaderOptions& options) {
     return error_of([&] {
-      Loader(std::make_shared<PicturesInMemory>(3), ImageProcessor(kConfig, 3), options);
+      PictureLoader(std::make_shared<PicturesInMemory>(3), ImageProcessor(kConfig, 3), options);
     });
   };
   EXPECT_THAT(refusal({.batch = 0}), HasSubstr("batch is 0"));
