@@ -2,6 +2,8 @@
 
 #include "pace/kernels/sequences.h"
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,14 +11,31 @@ namespace pace {
 
 using at::Tensor;
 
+/// The examples of a batch that are still being computed.
+struct Running {
+  kernels::Sequences sequences;  ///< of theirs
+  Tensor examples;               ///< int64: their numbers in the batch; undefined when all are
+};
+
 /// What one adaptive part decided in one pass.
 struct Decision {
   std::string site;  ///< the part, e.g. "layer.3.mlp"
-  Tensor choice;     ///< int64 [rows]: k of each token
+  Tensor choice;     ///< int64 [rows]: k of each token of the running examples
   Tensor soft;       ///< float [rows, choices]: the same one-hot and differentiable; undefined in
                      ///< executed form
   Tensor cost;       ///< double [choices]: MACs of each choice k = 0..N for one token
   int64_t minimum = 0;  ///< smallest k the part may choose
+  std::shared_ptr<const Running> running =
+      nullptr;  ///< whose tokens those were; the ledger sets it
+};
+
+/// What a depth policy decided in one pass.
+struct Halting {
+  Tensor blocks;  ///< int64 [batch]: blocks that each example ran
+  Tensor scores =
+      {};  ///< float [batch, blocks, classes]: the logits after each block, relaxed form
+  Tensor remaining = {};  ///< float [batch, blocks]: how much of the example has not halted after
+                          ///< each block; relaxed form, of methods that accumulate their answer
 };
 
 /// The account of one forward pass: every adaptive part records its decision, every part charges
@@ -33,9 +52,14 @@ class Ledger {
   void charge_pairs(double macs) { by_pair_ += macs; }
   /// A decision; its cost is charged too.
   void record(Decision decision);
+  void record(Halting halting) { halting_ = std::move(halting); }
+  /// From here on only these examples run: charges and decisions are theirs. `examples` int64 are
+  /// numbers in the batch.
+  void keep(const Tensor& examples, kernels::Sequences sequences);
 
   const std::vector<Decision>& decisions() const { return decisions_; }
-  const kernels::Sequences& sequences() const { return sequences_; }
+  const std::optional<Halting>& halting() const { return halting_; }
+  const kernels::Sequences& sequences() const { return sequences_; }  ///< of the whole batch
 
   /// MACs executed by each example: double [batch].
   Tensor macs() const;
@@ -44,10 +68,15 @@ class Ledger {
 
  private:
   Tensor fixed() const;  ///< double [batch]: MACs of each example that no decision saves
+  /// total += values, which are of the running examples.
+  static void add(const Tensor& values, const Running& running, Tensor& total);
 
   kernels::Sequences sequences_;
-  double by_example_ = 0.0, by_token_ = 0.0, by_pair_ = 0.0;  ///< MACs that none avoids
+  std::shared_ptr<const Running> running_;
+  double by_example_ = 0.0, by_token_ = 0.0, by_pair_ = 0.0;  ///< charged to those running
+  Tensor charged_;  ///< double [batch]: before some left; undefined while all run
   std::vector<Decision> decisions_;
+  std::optional<Halting> halting_;
 };
 
 }  // namespace pace

@@ -96,11 +96,18 @@ std::unique_ptr<TokenMap> dense_map(const MapSpec& spec, Parameters& parameters)
   return std::make_unique<DenseLinear>(spec, parameters);
 }
 
-Tensor RunAll::run(const Tensor& states, const std::vector<std::unique_ptr<Block>>& blocks,
-                   Pass& pass) const {
+Tensor first_tokens(const Tensor& states, const Pass& pass) {
+  return states.index_select(0, pass.sequences.begins().to(states.device()));
+}
+
+Tensor RunAll::run(const Tensor& states, const Stack& stack, Pass& pass) const {
   Tensor current = states;
-  for (const std::unique_ptr<Block>& block : blocks) current = block->forward(current, pass);
-  return current;
+  for (const std::unique_ptr<Block>& block : stack.blocks) current = block->forward(current, pass);
+  return stack.readout(current, pass);
+}
+
+std::unique_ptr<DepthPolicy> run_all(const DepthSpec&, Parameters&) {
+  return std::make_unique<RunAll>();
 }
 
 }  // namespace pace

@@ -57,20 +57,44 @@ class Block {
   virtual Tensor forward(const Tensor& states, Pass& pass) const = 0;
 };
 
+/// What a backbone makes of the states after its last block: states [rows, dim] -> logits [batch,
+/// classes]. It charges its work.
+using Readout = std::function<Tensor(const Tensor& states, Pass& pass)>;
+
+/// What runs between the embeddings and the answer.
+struct Stack {
+  std::vector<std::unique_ptr<Block>> blocks;
+  Readout readout;
+};
+
 /// The depth seam: decides unit by unit which blocks run. A policy that halts or routes replaces
 /// RunAll.
 class DepthPolicy {
  public:
   virtual ~DepthPolicy() = default;
-  /// states [rows, dim] before the first block -> after the last one that ran.
-  virtual Tensor run(const Tensor& states, const std::vector<std::unique_ptr<Block>>& blocks,
-                     Pass& pass) const = 0;
+  /// states [rows, dim] before the first block -> logits [batch, classes], the backbone's own
+  /// readout of the last states or what the policy puts in its place.
+  virtual Tensor run(const Tensor& states, const Stack& stack, Pass& pass) const = 0;
 };
 
+/// What a backbone says of its blocks when it asks for a depth policy.
+struct DepthSpec {
+  int64_t blocks = 0, dim = 0, classes = 0;
+  double deviation = 0.02;  ///< of initial weights
+};
+
+/// Builds the policy of a spec with its parameters.
+using DepthBuilder = std::function<std::unique_ptr<DepthPolicy>(const DepthSpec&, Parameters&)>;
+
+/// The state of each sequence's first token, in which classifiers look: states [rows, dim] ->
+/// [running examples, dim].
+Tensor first_tokens(const Tensor& states, const Pass& pass);
+
+/// Every block, and the backbone's own readout.
 class RunAll : public DepthPolicy {
  public:
-  Tensor run(const Tensor& states, const std::vector<std::unique_ptr<Block>>& blocks,
-             Pass& pass) const override;
+  Tensor run(const Tensor& states, const Stack& stack, Pass& pass) const override;
 };
+std::unique_ptr<DepthPolicy> run_all(const DepthSpec& spec, Parameters& parameters);
 
 }  // namespace pace

@@ -8,6 +8,7 @@
 #include "pace/eval/calibrate.h"
 #include "pace/eval/model_card.h"
 #include "pace/train/distill.h"
+#include "pace/train/exit_training.h"
 
 namespace pace::cli {
 namespace {
@@ -22,6 +23,13 @@ class Adapt : public Command {
  private:
   void declare_modules(CLI::App& app);
   void declare_phases(CLI::App& app);
+  void declare_exits(CLI::App& app);
+  ExitTraining exit_training() const;
+  /// Replaces maps by modules in three phases, or puts exits after the blocks.
+  LoadedModel make_modules(const LoadedModel& dense, Loader& loader, Loader& held_out,
+                           const fs::path& folder, Terminal& terminal) const;
+  LoadedModel make_exits(const LoadedModel& start, Loader& loader, Loader& held_out,
+                         const fs::path& folder, Terminal& terminal) const;
   DistillOptions distill_options() const;
   void print(const Calibration& calibration, const json& results) const;
 
@@ -30,6 +38,10 @@ class Adapt : public Command {
   RunOptions run_;
   ThreadOptions threads_;
   DistillOptions distill_;
+  ExitTraining exits_;
+  double epochs_ = 3.0, head_rate_ = 0.0;
+  bool paper_bound_ = false;
+  std::string rule_, ponder_ = "remaining";
   std::string model_, gate_ = "learned", init_ = "ordered", gate_labels_ = "price";
   std::vector<std::string> maps_{"mlp", "query", "key", "value", "output"};
   int64_t calibration_ = -1;
@@ -41,12 +53,13 @@ void Adapt::declare(CLI::App& app) {
   app.add_option("--model", model_, "folder of the trained dense model")->required();
   data_.declare(app, "training data");
   app.add_option("--calibration", calibration_,
-                 "pictures kept from training, on which the budgets are calibrated")
+                 "examples kept from training, on which the budgets are calibrated")
       ->check(at_least(1))
       ->default_str("1000, or 20 % if that is less");
   run_.declare(app);
   declare_modules(app);
   declare_phases(app);
+  declare_exits(app);
   threads_.declare(app);
   app.add_flag("--json", json_, "print the results as JSON");
 }
@@ -73,7 +86,7 @@ void Adapt::declare_modules(CLI::App& app) {
                  "in the paper")
       ->check(CLI::IsMember({"ordered", "random"}));
   app.add_option("--statistics-examples", distill_.statistics_examples,
-                 "pictures whose activations tell the importance")
+                 "examples whose activations tell the importance")
       ->check(at_least(1));
 }
 
@@ -107,6 +120,39 @@ void Adapt::declare_phases(CLI::App& app) {
          "Phase 3: weight of the divergence from the dense model's answer");
 }
 
+void Adapt::declare_exits(CLI::App& app) {
+  app.add_option("--exits", rule_,
+                 "put exits after the blocks in place of modules into them: dact (halting), or for "
+                 "comparison entropy, confidence, patience, fixed")
+      ->check(CLI::IsMember({"dact", "entropy", "confidence", "patience", "fixed"}));
+  app.add_flag("--paper-bound", paper_bound_,
+               "dact: the paper's bound on what the runner-up can gain, looser than ours");
+  app.add_option("--epochs", epochs_, "exits: epochs of joint training")->check(above(0));
+  app.add_option("--rate", exits_.finetune.learning_rate, "exits: learning rate")
+      ->check(at_least(0));
+  app.add_option("--head-rate", head_rate_, "exits: learning rate of the exits (0: as --rate)")
+      ->check(at_least(0));
+  app.add_option("--warmup-steps", exits_.finetune.warmup_steps,
+                 "exits: steps to full learning rate")
+      ->check(at_least(0));
+  app.add_option("--ponder", exits_.ponder, "dact: weight of the ponder cost")->check(at_least(0));
+  app.add_option("--ponder-cost", ponder_,
+                 "dact: remaining (the sum of p_n) or halting (the sum of h_n)")
+      ->check(CLI::IsMember({"remaining", "halting"}));
+}
+
+ExitTraining Adapt::exit_training() const {
+  ExitTraining options = exits_;
+  options.ponder_on_halting = ponder_ == "halting";
+  options.finetune.epochs = epochs_;
+  if (head_rate_ > 0) options.finetune.head_rate = head_rate_;
+  options.finetune.clip_norm = run_.clip;
+  options.finetune.checkpoint_seconds = run_.checkpoint_seconds;
+  options.finetune.bf16 = run_.bf16;
+  options.finetune.seed = run_.seed;
+  return options;
+}
+
 DistillOptions Adapt::distill_options() const {
   DistillOptions options = distill_;
   options.acm.kinds.clear();
@@ -122,33 +168,59 @@ DistillOptions Adapt::distill_options() const {
   return options;
 }
 
-int Adapt::run(Terminal& terminal) {
-  threads_.apply();
-  const DistillOptions options = distill_options();
-  const LoadedModel dense = load_dense(model_, "adapt starts from a dense one");
-  const ImageProcessor processor = processor_of(dense, model_);
-  const TrainingData data = open_training_data(data_, {calibration_, kCalibrationPart}, run_.seed);
-  if (!data.held_out) fail("'{}' is too small to keep pictures for calibration", data_.data);
-
-  TrainingRun run(run_, "adapt", *app_);
-  Loader loader(data.training, processor, training_loader(data_, run_, data.training->size()),
-                terminal);
-  Loader held_out(data.held_out, processor, data_.loader(run_.seed), terminal);
+LoadedModel Adapt::make_modules(const LoadedModel& dense, Loader& loader, Loader& held_out,
+                                const fs::path& folder, Terminal& terminal) const {
   const DistillHook hook = [&](const LoadedModel& adaptive, double budget,
                                double price) -> StepFigures {
     const Score measured = score(adaptive, held_out, budget, price);
     return {{"held_out_accuracy", measured.accuracy},
             {"held_out_macs_fraction", measured.macs_fraction}};
   };
-  LoadedModel adaptive = distill(dense, options, loader, run.path(), terminal, hook);
+  LoadedModel adaptive = distill(dense, distill_options(), loader, folder, terminal, hook);
   adaptive.preprocessor = dense.preprocessor;
-  adaptive.calibration = calibrate(adaptive, dense, held_out, terminal);
+  adaptive.tokenizer = dense.tokenizer;
+  return adaptive;
+}
+
+LoadedModel Adapt::make_exits(const LoadedModel& start, Loader& loader, Loader& held_out,
+                              const fs::path& folder, Terminal& terminal) const {
+  LoadedModel model = build_exits(start, {exit_rule(rule_, "--exits"), paper_bound_}, run_.seed);
+  const EpochHook hook = [&](int64_t) {
+    const Score measured = score(model, held_out, 1.0, 0.0);
+    return StepFigures{{"held_out_accuracy", measured.accuracy},
+                       {"held_out_macs_fraction", measured.macs_fraction}};
+  };
+  Trainer trainer(folder, {kFinetunePhase}, model.model->parameters().all(), terminal);
+  train_exits(model, exit_training(), loader, trainer, hook);
+  return model;
+}
+
+int Adapt::run(Terminal& terminal) {
+  threads_.apply();
+  if (rule_.empty()) distill_options();  // refuses what makes no sense before anything is read
+  const LoadedModel start = load_model(fs::path(model_));
+  if (rule_.empty() && start.adaptive()) {
+    fail("'{}' is an adaptive model; adapt starts from a dense one", model_);
+  }
+  if (start.exits) fail("'{}' has exits already", model_);
+  const TrainingData data = open_training_data(data_, {calibration_, kCalibrationPart}, run_.seed);
+  if (!data.held_out) fail("'{}' is too small to keep examples for calibration", data_.data);
+
+  TrainingRun run(run_, "adapt", *app_);
+  const std::unique_ptr<Loader> loader = make_loader(
+      start, model_, data.training, training_loader(data_, run_, data.training->size()), terminal);
+  const std::unique_ptr<Loader> held_out =
+      make_loader(start, model_, data.held_out, data_.loader(run_.seed), terminal);
+  LoadedModel adaptive = rule_.empty()
+                             ? make_modules(start, *loader, *held_out, run.path(), terminal)
+                             : make_exits(start, *loader, *held_out, run.path(), terminal);
+  adaptive.calibration = calibrate(adaptive, start, *held_out, terminal);
 
   const json results = {{"out", run_.out},
                         {"training_items", data.training->size()},
                         {"calibration_items", data.held_out->size()},
                         {"calibration", adaptive.calibration.to_json()},
-                        {"broken", loader.broken() + held_out.broken()}};
+                        {"broken", loader->broken() + held_out->broken()}};
   save_model(run.path(), adaptive);
   const ModelCard card{
       folder_name(run_.out), folder_name(model_), license_of(model_), {data_.data}, std::nullopt};

@@ -205,7 +205,7 @@ void Bench::declare(CLI::App& app) {
 
 std::vector<Track> Bench::tracks(const LoadedModel& model, const LoadedModel& dense) const {
   std::vector<Track> tracks{{&dense, "dense", 1.0}};
-  if (!model.acm) return tracks;
+  if (!model.adaptive()) return tracks;
   for (const double budget : budget_.given() ? budget_.budgets(model) : kBudgets) {
     tracks.push_back({&model, "adaptive", budget});
   }
@@ -245,7 +245,7 @@ int Bench::run(Terminal& terminal) {
   LoadedModel model = load_model(fs::path(model_));
   // Speed does not depend on the values of the weights: a dense model of the same shape will do.
   std::optional<LoadedModel> stand_in;
-  if (model.acm) stand_in = build_dense(model.model->config(), model_, nullptr, {});
+  if (model.adaptive()) stand_in = build_dense(model.model->config(), model_, nullptr, {});
   LoadedModel& dense = stand_in ? *stand_in : model;
 
   std::vector<Row> rows;

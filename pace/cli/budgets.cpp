@@ -29,7 +29,7 @@ void BudgetOptions::declare(CLI::App& app, bool several) {
 
 std::vector<double> BudgetOptions::budgets(const LoadedModel& model) const {
   if (max_drop_) {
-    if (!model.acm) fail("--max-drop needs an adaptive model, but this one is dense");
+    if (!model.adaptive()) fail("--max-drop needs an adaptive model, but this one is dense");
     return {model.calibration.cheapest(*max_drop_)};
   }
   return budgets_.empty() ? std::vector<double>{1.0} : budgets_;

@@ -29,7 +29,7 @@ constexpr std::array<Entry, 6> kCommands{{
     {"train", "train a dense classifier, from a model folder or from scratch", make_train},
     {"adapt", "make a trained dense classifier adaptive, and calibrate it", make_adapt},
     {"eval", "accuracy, operations and time at several budgets", make_eval},
-    {"predict", "classify pictures", make_predict},
+    {"predict", "classify pictures or texts", make_predict},
     {"bench", "measure speed on random input", make_bench},
     {"info", "what is in a model folder", make_info},
 }};

@@ -31,7 +31,7 @@ Baseline parse_baseline(const std::string& text) {
 /// The budgets the model can have; a warning about the others.
 std::vector<double> possible(const LoadedModel& model, const std::vector<double>& budgets,
                              const std::string& name, Reporter& reporter) {
-  if (!model.acm) return {1.0};
+  if (!model.adaptive()) return {1.0};
   std::vector<double> kept;
   for (const double budget : budgets) {
     try {
@@ -116,9 +116,10 @@ void Eval::declare(CLI::App& app) {
 
 Evaluation Eval::measure(const LoadedModel& model, const std::string& folder,
                          const std::vector<double>& budgets, Terminal& terminal) const {
-  Loader loader(open_data_for(data_, model.model->labels(), terminal), processor_of(model, folder),
-                data_.loader(0), terminal);
-  return evaluate(model, dense_ ? &*dense_ : nullptr, loader, budgets, terminal);
+  const std::unique_ptr<Loader> loader =
+      make_loader(model, folder, open_data_for(data_, model.model->labels(), terminal),
+                  data_.loader(0), terminal);
+  return evaluate(model, dense_ ? &*dense_ : nullptr, *loader, budgets, terminal);
 }
 
 Series Eval::measure_baseline(const Baseline& baseline, const Result& dense,
@@ -130,7 +131,7 @@ Series Eval::measure_baseline(const Baseline& baseline, const Result& dense,
   for (Result& point : evaluation.budgets) {
     // Shares are of the one dense model, whatever the baseline was made from.
     point.macs_fraction = point.macs / dense.macs;
-    if (!model.acm) point.budget = point.macs_fraction;
+    if (!model.adaptive()) point.budget = point.macs_fraction;
     if (!dense_) point.time_fraction = point.seconds_per_item / dense.seconds_per_item;
   }
   return {baseline.name, std::move(evaluation.budgets)};
@@ -159,10 +160,10 @@ void Eval::print(const Evaluation& evaluation, const std::vector<Series>& series
       rows.push_back(row(fmt::format("{} at {:.3g}", baseline.name, result.budget), result));
     }
   }
-  std::cout << format_table({"", "accuracy", "operations", "time", "per picture", "pictures"},
+  std::cout << format_table({"", "accuracy", "operations", "time", "per example", "examples"},
                             rows);
   if (evaluation.broken > 0) {
-    std::cout << fmt::format("{} pictures could not be read and were left out\n",
+    std::cout << fmt::format("{} examples could not be read and were left out\n",
                              evaluation.broken);
   }
 }
@@ -178,7 +179,7 @@ void Eval::report(const LoadedModel& model, const Evaluation& evaluation,
                         {"options", options_json(*app_)},
                         {"config", full_config(model)}};
   if (model.preprocessor) page.configuration["preprocessor"] = *model.preprocessor;
-  if (model.acm && heat_maps_ > 0) {
+  if (model.acm && model.preprocessor && heat_maps_ > 0) {
     std::vector<double> budgets;
     for (const Result& result : evaluation.budgets) budgets.push_back(result.budget);
     page.heat_map_budget = nearest_half(budgets);

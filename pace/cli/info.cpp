@@ -44,21 +44,40 @@ std::vector<int64_t> shape_of(const LoadedModel& loaded) {
   return {1, channels, size, size};
 }
 
+/// Of a text whose cost is given: the usual length, or the most the model takes.
+int64_t tokens_of(const LoadedModel& loaded) {
+  return std::min<int64_t>(128, text_limits(loaded.model->config()).tokens);
+}
+
+/// What the model is given, by its size.
+at::Tensor example_of(const LoadedModel& loaded) {
+  if (!reads_text(loaded.model->config())) return at::empty(shape_of(loaded));
+  return at::zeros({1, tokens_of(loaded), 2}, at::kLong);
+}
+
+json describe_input(const LoadedModel& loaded) {
+  if (reads_text(loaded.model->config())) return {{"tokens", tokens_of(loaded)}};
+  const std::vector<int64_t> shape = shape_of(loaded);
+  return {{"channels", shape[1]}, {"height", shape[2]}, {"width", shape[3]}};
+}
+
 json describe(const std::string& folder) {
   const LoadedModel loaded = load_model(fs::path(folder));
   const json& config = loaded.model->config();
-  const std::vector<int64_t> shape = shape_of(loaded);
   json info = {{"model", folder},
                {"architecture", config.value("architectures", json::array({""})).at(0)},
-               {"adaptive", loaded.acm.has_value()},
+               {"adaptive", loaded.adaptive()},
                {"parameters", loaded.model->parameters().count()},
-               {"input", {{"channels", shape[1]}, {"height", shape[2]}, {"width", shape[3]}}},
-               {"dense_macs", loaded.model->dense_macs(at::empty(shape)).item<double>()},
+               {"input", describe_input(loaded)},
+               {"dense_macs", loaded.model->dense_macs(example_of(loaded)).item<double>()},
                {"labels", loaded.model->labels()},
                {"files", file_sizes(folder)}};
   if (loaded.acm) {
     info["acm"] = loaded.acm->to_json();
     info["modules"] = describe_modules(loaded);
+  }
+  if (loaded.exits) info["exits"] = loaded.exits->to_json();
+  if (loaded.adaptive()) {
     info["calibration"] = loaded.calibration.empty() ? json() : loaded.calibration.to_json();
   }
   return info;
@@ -73,12 +92,15 @@ void print(const json& info) {
                            (info["adaptive"].get<bool>() ? ", adaptive" : ", dense"));
   line("parameters", with_prefix(info["parameters"].get<double>()));
   const json& input = info["input"];
-  line("input", fmt::format("{} x {} pixels, {} channels", input["height"].get<int64_t>(),
-                            input["width"].get<int64_t>(), input["channels"].get<int64_t>()));
+  line("input", input.contains("tokens")
+                    ? fmt::format("a text of {} tokens", input["tokens"].get<int64_t>())
+                    : fmt::format("{} x {} pixels, {} channels", input["height"].get<int64_t>(),
+                                  input["width"].get<int64_t>(), input["channels"].get<int64_t>()));
   line("dense cost",
-       with_prefix(info["dense_macs"].get<double>()) + "MACs per picture (1 MAC = 2 FLOPs)");
+       with_prefix(info["dense_macs"].get<double>()) + "MACs for it (1 MAC = 2 FLOPs)");
   line("classes", std::to_string(info["labels"].size()));
-  if (info["adaptive"].get<bool>()) {
+  if (info.contains("exits")) line("exits", dump(info["exits"]));
+  if (info.contains("acm")) {
     line("adaptive", fmt::format("{} modules: {}", info["modules"].size(), dump(info["acm"])));
   }
   for (const json& file : info["files"]) {

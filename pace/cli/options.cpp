@@ -147,7 +147,7 @@ void DataOptions::declare(CLI::App& app, const std::string& purpose) {
   app.add_option("--limit", limit,
                  "use only this many, drawn at random with the classes in proportion (0: all)")
       ->check(at_least(0));
-  app.add_option("--batch", batch, "pictures per batch")->check(at_least(1));
+  app.add_option("--batch", batch, "examples per batch")->check(at_least(1));
   app.add_option("--loader-threads", loader_threads, "threads that read and prepare pictures")
       ->check(at_least(1));
   app.add_flag("--skip-broken", skip_broken, "go on without pictures that cannot be read");

@@ -3,6 +3,8 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <fstream>
+#include <functional>
 #include <iostream>
 #include <numeric>
 
@@ -10,6 +12,7 @@
 #include "pace/cli/budgets.h"
 #include "pace/cli/setup.h"
 #include "pace/cli/table.h"
+#include "pace/data/text_loader.h"
 
 namespace pace::cli {
 namespace {
@@ -19,17 +22,33 @@ struct Prediction {
   double macs = 0.0, macs_fraction = 1.0;
 };
 
-/// One picture by itself, so that a broken one costs no other its answer.
-Prediction predict(const LoadedModel& model, const ImageProcessor& processor, double budget,
-                   const fs::path& path) {
+/// What a model is asked, as it takes it.
+using Prepare = std::function<at::Tensor(const std::string& input)>;
+
+Prepare prepare_pictures(const ImageProcessor& processor) {
+  return [processor](const std::string& path) { return processor(load_image(path)).unsqueeze(0); };
+}
+
+/// A tab stands between the texts of a pair.
+Prepare prepare_texts(std::shared_ptr<const Tokenizer> tokenizer, int64_t most_tokens) {
+  return [tokenizer = std::move(tokenizer), most_tokens](const std::string& line) {
+    if (!is_utf8(line)) fail("bytes that are no UTF-8");
+    if (line.find_first_not_of(" \t\r") == std::string::npos) fail("there is no text");
+    Text text{line.substr(0, line.find('\t'))};
+    if (text.first.size() < line.size()) text.second = line.substr(text.first.size() + 1);
+    return pad_tokens({encode(*tokenizer, text, most_tokens)});
+  };
+}
+
+/// One input by itself, so that a broken one costs no other its answer.
+Prediction predict(const LoadedModel& model, double budget, const at::Tensor& input) {
   const at::NoGradGuard no_grad;
-  const at::Tensor pixels = processor(load_image(path)).unsqueeze(0);
   Pass pass = model.pass_at(budget);
   Prediction prediction;
-  prediction.logits = model.model->forward(pixels, pass).to(at::kFloat)[0].contiguous();
+  prediction.logits = model.model->forward(input, pass).to(at::kFloat)[0].contiguous();
   prediction.probabilities = prediction.logits.softmax(0);
   prediction.macs = pass.ledger.macs()[0].item<double>();
-  prediction.macs_fraction = prediction.macs / model.model->dense_macs(pixels).item<double>();
+  prediction.macs_fraction = prediction.macs / model.model->dense_macs(input).item<double>();
   return prediction;
 }
 
@@ -46,11 +65,14 @@ std::vector<int64_t> ranking(const at::Tensor& probabilities, int64_t top) {
 class Predict : public Command {
  public:
   void declare(CLI::App& app) override {
-    app.add_option("files", files_, "pictures, JPEG or PNG")->required();
+    app.add_option("inputs", inputs_, "pictures, JPEG or PNG; for a model that reads text, texts");
+    app.add_option("--lines", lines_,
+                   "a file with a text on each line, a tab between those of a pair (-: standard "
+                   "input)");
     app.add_option("--model", model_, "model folder")->required();
     budget_.declare(app, false);
     add_dtype(app, type_);
-    app.add_flag("--json", json_, "print one JSON object per picture and line");
+    app.add_flag("--json", json_, "print one JSON object per input and line");
     app.add_flag("--logits", logits_, "with --json: the logits too");
     app.add_option("--top", top_,
                    "classes to give probabilities of, best first (0: all with --json, else one)")
@@ -62,30 +84,57 @@ class Predict : public Command {
     threads_.apply();
     LoadedModel model = load_model(fs::path(model_));
     model.type = type_;
-    const ImageProcessor processor = processor_of(model, model_);
+    const bool text = reads_text(model.model->config());
+    if (!lines_.empty() && !text) throw UsageError("--lines is for models that read text");
+    if (inputs_.empty() && lines_.empty()) {
+      throw UsageError(text ? "give texts, or --lines FILE" : "give pictures, JPEG or PNG");
+    }
+    const Prepare prepare =
+        text ? prepare_texts(tokenizer_of(model, model_), text_limits(model.model->config()).tokens)
+             : prepare_pictures(processor_of(model, model_));
     const double budget = budget_.budgets(model).front();
-    model.pass_at(budget);  // an impossible budget is no fault of the first picture
-    int64_t failed = 0;
-    for (const std::string& file : files_) {
+    model.pass_at(budget);  // an impossible budget is no fault of the first input
+    const std::vector<std::string> labels = model.model->labels();
+    int64_t asked = 0, failed = 0;
+    const auto answer = [&](const std::string& input, const std::string& place) {
+      ++asked;
       try {
-        print(file, predict(model, processor, budget, file), model.model->labels());
+        print(input, predict(model, budget, prepare(input)), labels);
       } catch (const Error& error) {
-        terminal.warn(error.what());
+        terminal.warn(place + error.what());
         ++failed;
       }
-    }
-    if (failed > 0) fail("{} of {} pictures could not be classified", failed, files_.size());
+    };
+    for (const std::string& input : inputs_) answer(input, text ? "'" + input + "': " : "");
+    if (!lines_.empty()) answer_lines(answer);
+    if (failed > 0) fail("{} of {} inputs could not be classified", failed, asked);
     return 0;
   }
 
  private:
-  void print(const std::string& file, const Prediction& prediction,
+  using Answer = std::function<void(const std::string& input, const std::string& place)>;
+
+  void answer_lines(const Answer& answer) const {
+    std::ifstream file;
+    if (lines_ != "-") {
+      file.open(lines_);
+      if (!file) fail("'{}' cannot be read", lines_);
+    }
+    std::istream& lines = lines_ == "-" ? std::cin : file;
+    std::string line;
+    for (int64_t number = 1; std::getline(lines, line); ++number) {
+      if (line.ends_with('\r')) line.pop_back();
+      answer(line, fmt::format("{}, line {}: ", lines_ == "-" ? "standard input" : lines_, number));
+    }
+  }
+
+  void print(const std::string& input, const Prediction& prediction,
              const std::vector<std::string>& labels) const {
     const float* p = prediction.probabilities.const_data_ptr<float>();
     const std::vector<int64_t> order =
         ranking(prediction.probabilities, top_ > 0 || json_ ? top_ : 1);
     if (!json_) {
-      std::cout << file << ":";
+      std::cout << input << ":";
       for (const int64_t c : order) std::cout << fmt::format(" {} {}", labels.at(c), percent(p[c]));
       std::cout << fmt::format(" ({} of the dense operations)\n",
                                percent(prediction.macs_fraction));
@@ -93,7 +142,7 @@ class Predict : public Command {
     }
     json probabilities = json::object();
     for (const int64_t c : order) probabilities[labels.at(c)] = p[c];
-    json object = {{"input", file},
+    json object = {{"input", input},
                    {"label", labels.at(order.front())},
                    {"probabilities", probabilities},
                    {"macs", prediction.macs},
@@ -105,8 +154,8 @@ class Predict : public Command {
     std::cout << dump(object) << "\n";
   }
 
-  std::vector<std::string> files_;
-  std::string model_;
+  std::vector<std::string> inputs_;
+  std::string model_, lines_;
   at::ScalarType type_ = at::kFloat;
   BudgetOptions budget_;
   ThreadOptions threads_;

@@ -6,6 +6,8 @@
 
 #include "pace/base/error.h"
 #include "pace/cli/command.h"
+#include "pace/data/picture_loader.h"
+#include "pace/data/text_loader.h"
 #include "pace/train/trainer.h"
 
 namespace pace::cli {
@@ -30,6 +32,7 @@ class Relabelled : public Dataset {
 
   int64_t size() const override { return dataset_->size(); }
   Image image(int64_t index) const override { return dataset_->image(index); }
+  Text text(int64_t index) const override { return dataset_->text(index); }
   int64_t label(int64_t index) const override {
     return label_of_class_.at(static_cast<size_t>(dataset_->label(index)));
   }
@@ -103,7 +106,7 @@ std::shared_ptr<const Dataset> open_data_for(const DataOptions& options,
 
 LoadedModel load_dense(const std::string& folder, const std::string& purpose) {
   LoadedModel model = load_model(fs::path(folder));
-  if (model.acm) fail("'{}' is an adaptive model; {}", folder, purpose);
+  if (model.adaptive()) fail("'{}' is an adaptive model; {}", folder, purpose);
   return model;
 }
 
@@ -117,6 +120,28 @@ ImageProcessor processor_of(const LoadedModel& model, const std::string& folder)
          folder);
   }
   return ImageProcessor(*model.preprocessor, channels_of(model.model->config()));
+}
+
+std::shared_ptr<const Tokenizer> tokenizer_of(const LoadedModel& model, const std::string& folder) {
+  auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::open(folder));
+  const int64_t known = text_limits(model.model->config()).vocabulary;
+  if (tokenizer->vocabulary_size() > known) {
+    fail("the tokeniser of '{}' has {} tokens, but its model knows {}; they do not belong together",
+         folder, tokenizer->vocabulary_size(), known);
+  }
+  return tokenizer;
+}
+
+std::unique_ptr<Loader> make_loader(const LoadedModel& model, const std::string& folder,
+                                    std::shared_ptr<const Dataset> dataset,
+                                    const LoaderOptions& options, Reporter& reporter) {
+  const json& config = model.model->config();
+  if (reads_text(config)) {
+    return std::make_unique<TextLoader>(std::move(dataset), tokenizer_of(model, folder),
+                                        text_limits(config).tokens, options);
+  }
+  return std::make_unique<PictureLoader>(std::move(dataset), processor_of(model, folder), options,
+                                         reporter);
 }
 
 std::vector<int64_t> input_shape(const ImageProcessor& processor) {

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "pace/cli/options.h"
+#include "pace/data/image_processor.h"
+#include "pace/data/tokenizer.h"
 #include "pace/models/factory.h"
 
 namespace pace::cli {
@@ -38,6 +40,13 @@ LoadedModel load_dense(const std::string& folder, const std::string& purpose);
 /// How the model wants its pictures prepared. Throws Error when its folder did not say.
 ImageProcessor processor_of(const LoadedModel& model, const std::string& folder);
 int64_t channels_of(const json& config);
+/// How texts become tokens of the model. Throws Error when the folder has no tokeniser, or one with
+/// more tokens than the model knows.
+std::shared_ptr<const Tokenizer> tokenizer_of(const LoadedModel& model, const std::string& folder);
+/// A loader of what the model takes, prepared as its folder says.
+std::unique_ptr<Loader> make_loader(const LoadedModel& model, const std::string& folder,
+                                    std::shared_ptr<const Dataset> dataset,
+                                    const LoaderOptions& options, Reporter& reporter);
 /// [1, channels, height, width]: a picture as it comes out of the processor.
 std::vector<int64_t> input_shape(const ImageProcessor& processor);
 

@@ -32,6 +32,8 @@ class Train : public Command {
  private:
   LoadedModel build(const std::vector<std::string>& labels) const;
   json preprocessor_for(const LoadedModel& loaded) const;
+  /// Gives the model what its inputs are prepared with; returns the folder that says so.
+  std::string prepare_inputs(LoadedModel& loaded) const;
   FinetuneOptions finetune_options() const;
   std::string card(const LoadedModel& loaded, const json& results) const;
   void print(const json& results) const;
@@ -41,7 +43,7 @@ class Train : public Command {
   RunOptions run_;
   ThreadOptions threads_;
   FinetuneOptions training_;
-  std::string model_, architecture_, preprocessor_;
+  std::string model_, architecture_, preprocessor_, tokenizer_;
   double head_rate_ = 0.0;
   int64_t held_out_ = -1, image_size_ = 0, layers_ = 0;
   bool json_ = false;
@@ -55,8 +57,10 @@ void Train::declare(CLI::App& app) {
   model->excludes(architecture);
   app.add_option("--preprocessor", preprocessor_,
                  "preprocessor_config.json, in place of that of --model");
+  app.add_option("--tokenizer", tokenizer_,
+                 "folder with a tokeniser's files, in place of that of --model");
   data_.declare(app, "training data");
-  app.add_option("--held-out", held_out_, "pictures kept from training to measure each epoch")
+  app.add_option("--held-out", held_out_, "examples kept from training to measure each epoch")
       ->check(at_least(0))
       ->default_str("1000, or 5 % if that is less");
   run_.declare(app);
@@ -105,6 +109,22 @@ json Train::preprocessor_for(const LoadedModel& loaded) const {
   return image_size_ > 0 ? with_image_size(std::move(preprocessor), image_size_) : preprocessor;
 }
 
+std::string Train::prepare_inputs(LoadedModel& loaded) const {
+  if (reads_text(loaded.model->config())) {
+    const std::string folder = tokenizer_.empty() ? model_ : tokenizer_;
+    if (folder.empty()) {
+      throw UsageError("nothing says how texts become tokens: give --tokenizer FOLDER");
+    }
+    loaded.tokenizer = read_tokenizer(folder);
+    return folder;
+  }
+  loaded.preprocessor = preprocessor_for(loaded);
+  const ImageProcessor processor(*loaded.preprocessor, channels_of(loaded.model->config()));
+  loaded.model->dense_macs(
+      at::empty(input_shape(processor)));  // refuses a size the model cannot take
+  return model_;
+}
+
 FinetuneOptions Train::finetune_options() const {
   FinetuneOptions options = training_;
   if (head_rate_ > 0) options.head_rate = head_rate_;
@@ -122,30 +142,26 @@ int Train::run(Terminal& terminal) {
   threads_.apply();
   const TrainingData data = open_training_data(data_, {held_out_, kHeldOutPart}, run_.seed);
   LoadedModel loaded = build(data.training->classes());
-  loaded.preprocessor = preprocessor_for(loaded);
-  const ImageProcessor processor(*loaded.preprocessor, channels_of(loaded.model->config()));
-  loaded.model->dense_macs(
-      at::empty(input_shape(processor)));  // refuses a size the model cannot take
+  const std::string folder = prepare_inputs(loaded);
 
   TrainingRun run(run_, "train", *app_);
-  Loader loader(data.training, processor, training_loader(data_, run_, data.training->size()),
-                terminal);
+  const std::unique_ptr<Loader> loader = make_loader(
+      loaded, folder, data.training, training_loader(data_, run_, data.training->size()), terminal);
   std::unique_ptr<Loader> held_out;
   if (data.held_out) {
-    held_out =
-        std::make_unique<Loader>(data.held_out, processor, data_.loader(run_.seed), terminal);
+    held_out = make_loader(loaded, folder, data.held_out, data_.loader(run_.seed), terminal);
   }
   const auto accuracy = [&] { return score(loaded, *held_out, 1.0, 0.0).accuracy; };
   EpochHook hook;
   if (held_out) hook = [&](int64_t) { return StepFigures{{"held_out_accuracy", accuracy()}}; };
   Trainer trainer(run.path(), {kFinetunePhase}, loaded.model->parameters().all(), terminal);
-  finetune(loaded, finetune_options(), loader, trainer, hook);
+  finetune(loaded, finetune_options(), *loader, trainer, hook);
 
   json results = {{"out", run_.out},
                   {"training_items", data.training->size()},
                   {"held_out_items", data.held_out ? data.held_out->size() : 0},
                   {"held_out_accuracy", held_out ? json(accuracy()) : json()},
-                  {"broken", loader.broken() + (held_out ? held_out->broken() : 0)}};
+                  {"broken", loader->broken() + (held_out ? held_out->broken() : 0)}};
   save_model(run.path(), loaded);
   write_text(run.path() / "README.md", card(loaded, results));
   run.commit(results);
@@ -171,7 +187,7 @@ void Train::print(const json& results) const {
     std::cout << dump(results, 2) << "\n";
     return;
   }
-  std::cout << fmt::format("trained on {} pictures; the model is in {}\n",
+  std::cout << fmt::format("trained on {} examples; the model is in {}\n",
                            results["training_items"].get<int64_t>(), run_.out);
   if (!results["held_out_accuracy"].is_null()) {
     std::cout << fmt::format("accuracy on {} held out: {:.2f} %\n",

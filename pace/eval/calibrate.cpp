@@ -37,7 +37,7 @@ std::vector<Batch> thin_out(const std::vector<Batch>& batches) {
     const int64_t size = batch.labels.size(0);
     if (first < size) {
       Batch part;
-      part.pixels = batch.pixels.slice(0, first, size, stride).contiguous();
+      part.inputs = batch.inputs.slice(0, first, size, stride).contiguous();
       part.labels = batch.labels.slice(0, first, size, stride);
       thinned.push_back(std::move(part));
       first += (size - first + stride - 1) / stride * stride;
@@ -147,7 +147,7 @@ std::vector<CalibrationPoint> refine(const PriceSearch& search,
 
 Calibration calibrate(const LoadedModel& model, const LoadedModel& dense, Loader& held_out,
                       Reporter& reporter) {
-  if (!model.acm) fail("only an adaptive model can be calibrated; this one is dense");
+  if (!model.adaptive()) fail("only an adaptive model can be calibrated; this one is dense");
   const std::vector<Batch> all = collect(held_out);
   const std::vector<Batch> few = thin_out(all);
   const PriceSearch search(model, few);

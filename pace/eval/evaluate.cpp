@@ -35,18 +35,18 @@ class Track {
 
   void warm_up(const Batch& batch) const {
     Pass pass = model_.pass_at(result_.budget);
-    model_.model->forward(batch.pixels, pass);
+    model_.model->forward(batch.inputs, pass);
   }
 
   void run(const Batch& batch) {
     Pass pass = model_.pass_at(result_.budget);
     const auto begin = std::chrono::steady_clock::now();
-    const Tensor logits = model_.model->forward(batch.pixels, pass);
+    const Tensor logits = model_.model->forward(batch.inputs, pass);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
     seconds_.push_back(elapsed.count());
     correct_ += count_correct(logits, batch.labels);
     result_.items += batch.labels.size(0);
-    add_macs(pass.ledger, model_.model->dense_macs(batch.pixels));
+    add_macs(pass.ledger, model_.model->dense_macs(batch.inputs));
     for (size_t i = 0; i < pass.ledger.decisions().size(); ++i) {
       add_choices(i, pass.ledger.decisions()[i]);
     }
@@ -158,10 +158,10 @@ class Scorer {
     Pass pass;
     pass.budget = budget_;
     pass.price = price_;
-    const Tensor logits = model_.model->forward(batch.pixels, pass);
+    const Tensor logits = model_.model->forward(batch.inputs, pass);
     correct_ += count_correct(logits, batch.labels);
     items_ += batch.labels.size(0);
-    const Tensor fractions = pass.ledger.macs() / model_.model->dense_macs(batch.pixels);
+    const Tensor fractions = pass.ledger.macs() / model_.model->dense_macs(batch.inputs);
     fraction_ += fractions.sum().item<double>();
   }
 
@@ -183,8 +183,8 @@ class Scorer {
 Evaluation evaluate(const LoadedModel& model, const LoadedModel* dense, Loader& loader,
                     const std::vector<double>& budgets, Reporter& reporter) {
   const at::NoGradGuard no_grad;
-  const bool measures_itself = !dense && !model.acm;
-  const bool stand_in_needed = !dense && model.acm;
+  const bool measures_itself = !dense && !model.adaptive();
+  const bool stand_in_needed = !dense && model.adaptive();
   std::optional<LoadedModel> stand_in;
   if (stand_in_needed) {
     stand_in = build_dense(model.model->config(), "the adaptive model's config", nullptr, {});

@@ -17,7 +17,7 @@ std::string front_matter(const ModelCard& card, const LoadedModel& model) {
   if (!card.license.empty()) out += fmt::format("license: {}\n", quoted(card.license));
   if (!card.base_model.empty()) out += fmt::format("base_model: {}\n", quoted(card.base_model));
   out += "pipeline_tag: image-classification\n";
-  if (model.acm) out += "tags:\n- adaptive-computation\n";
+  if (model.adaptive()) out += "tags:\n- adaptive-computation\n";
   if (!card.datasets.empty()) {
     out += "datasets:\n";
     for (const std::string& dataset : card.datasets) out += fmt::format("- {}\n", quoted(dataset));
@@ -38,22 +38,33 @@ std::string description(const ModelCard& card, const LoadedModel& model) {
   const std::string shape =
       fmt::format("{:.1f} M parameters, {} classes", model.model->parameters().count() / 1e6,
                   model.model->labels().size());
-  if (!model.acm) {
-    return fmt::format("A dense image classifier{} ({}).\n",
+  const char* kind = reads_text(model.model->config()) ? "text" : "image";
+  if (!model.adaptive()) {
+    return fmt::format("A dense {} classifier{} ({}).\n", kind,
                        card.base_model.empty() ? "" : " made from `" + card.base_model + "`",
                        shape);
   }
+  constexpr const char* kBudget =
+      "One set of weights serves every budget, the wanted mean share of the dense model's "
+      "multiply-accumulates.\n";
+  if (!model.acm) {
+    return fmt::format(
+        "An adaptive {} classifier{} ({}): an answer after every block, and a rule ({}) that ends "
+        "the computation of an example. {}",
+        kind, card.base_model.empty() ? "" : " made from `" + card.base_model + "`", shape,
+        to_string(model.exits->rule), kBudget);
+  }
   return fmt::format(
       "An adaptive form{} ({}): for every token a gate decides how many of the {} learners run in "
-      "each adaptive part (kinds: {}), so compute goes where the picture needs it "
-      "([arXiv 2312.10193](https://arxiv.org/abs/2312.10193)). One set of weights serves every "
-      "budget, the wanted mean share of the dense model's multiply-accumulates.\n",
-      origin, shape, model.acm->learners, kinds(*model.acm));
+      "each adaptive part (kinds: {}), so compute goes where the input needs it "
+      "([arXiv 2312.10193](https://arxiv.org/abs/2312.10193)). {}",
+      origin, shape, model.acm->learners, kinds(*model.acm), kBudget);
 }
 
 std::string usage(const LoadedModel& model) {
-  const char* budget = model.acm ? " --budget 0.5" : "";
-  return fmt::format("\n## Use\n\n    pace predict --model .{} picture.jpg\n", budget);
+  const char* budget = model.adaptive() ? " --budget 0.5" : "";
+  const char* input = reads_text(model.model->config()) ? "'A text.'" : "picture.jpg";
+  return fmt::format("\n## Use\n\n    pace predict --model .{} {}\n", budget, input);
 }
 
 std::string results(const ModelCard& card, const Calibration& calibration) {

@@ -9,6 +9,14 @@ namespace {
 
 constexpr const char* kConfig = "config.json";
 constexpr const char* kPreprocessor = "preprocessor_config.json";
+/// What a tokeniser may consist of.
+constexpr const char* kTokenizer[] = {"tokenizer.json",
+                                      "tokenizer_config.json",
+                                      "special_tokens_map.json",
+                                      "added_tokens.json",
+                                      "vocab.txt",
+                                      "vocab.json",
+                                      "merges.txt"};
 constexpr const char* kWeights = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
 
@@ -98,17 +106,28 @@ ModelFolder ModelFolder::open(const fs::path& path) {
   folder.path = path;
   folder.config = read_object(path / kConfig);
   if (fs::exists(path / kPreprocessor)) folder.preprocessor = read_object(path / kPreprocessor);
+  folder.tokenizer = read_tokenizer(path);
   folder.weights = WeightFiles(path);
   return folder;
 }
 
+std::map<std::string, std::string> read_tokenizer(const fs::path& folder) {
+  std::map<std::string, std::string> files;
+  for (const char* name : kTokenizer) {
+    if (fs::exists(folder / name)) files[name] = read_text(folder / name);
+  }
+  return files;
+}
+
 void write_model_folder(const fs::path& folder, const json& config,
-                        const std::optional<json>& preprocessor, const NamedTensors& tensors) {
+                        const std::optional<json>& preprocessor, const NamedTensors& tensors,
+                        const std::map<std::string, std::string>& tokenizer) {
   if (!fs::is_directory(folder))
     fail("cannot write a model into '{}': it is not an existing folder", folder.string());
   write_text(folder / kConfig, json_text(config, (folder / kConfig).string()));
   if (preprocessor)
     write_text(folder / kPreprocessor, json_text(*preprocessor, (folder / kPreprocessor).string()));
+  for (const auto& [name, contents] : tokenizer) write_text(folder / name, contents);
   // "format" is what transformers asks for before it reads a file.
   write_safetensors(folder / kWeights, tensors, {{"format", "pt"}});
 }

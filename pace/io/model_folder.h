@@ -31,17 +31,22 @@ class WeightFiles {
 /// A Hugging Face model folder, opened.
 struct ModelFolder {
   fs::path path;
-  json config;                       ///< config.json
-  std::optional<json> preprocessor;  ///< preprocessor_config.json, if there is one
+  json config;                                   ///< config.json
+  std::optional<json> preprocessor;              ///< preprocessor_config.json, if there is one
+  std::map<std::string, std::string> tokenizer;  ///< the files of a tokeniser, by their names
   WeightFiles weights;
 
   /// Throws Error when the folder, its config or its weights are missing or broken.
   static ModelFolder open(const fs::path& path);
 };
 
-/// Writes config.json, preprocessor_config.json (if any) and model.safetensors into an existing
-/// folder, each file atomically, the weights last.
+/// The files of a tokeniser in a folder, by their names.
+std::map<std::string, std::string> read_tokenizer(const fs::path& folder);
+
+/// Writes config.json, preprocessor_config.json (if any), the tokeniser's files and
+/// model.safetensors into an existing folder, each file atomically, the weights last.
 void write_model_folder(const fs::path& folder, const json& config,
-                        const std::optional<json>& preprocessor, const NamedTensors& tensors);
+                        const std::optional<json>& preprocessor, const NamedTensors& tensors,
+                        const std::map<std::string, std::string>& tokenizer = {});
 
 }  // namespace pace

@@ -97,26 +97,23 @@ class Head {
 class Bert : public Model {
  public:
   Bert(json config, const std::string& where, std::unique_ptr<Parameters> parameters,
-       const MapBuilder& build_map, std::unique_ptr<DepthPolicy> depth)
+       const MapBuilder& build_map, const DepthBuilder& build_depth)
       : json_(std::move(config)),
         config_(BertConfig::from_json(json_, where)),
         labels_(class_labels(json_, where)),
         parameters_(std::move(parameters)),
-        depth_(std::move(depth)),
         embeddings_(config_, *parameters_),
-        blocks_(
-            make_encoder(config_.encoder, block_names(config_), build_map, *parameters_, specs_)),
-        head_(config_, *parameters_) {}
+        stack_{make_encoder(config_.encoder, block_names(config_), build_map, *parameters_, specs_),
+               [this](const Tensor& states, Pass& pass) { return read_out(states, pass); }},
+        head_(config_, *parameters_),
+        depth_(build_depth(depth_spec(config_.encoder, config_.classes), *parameters_)) {}
 
   Tensor forward(const Tensor& inputs, Pass& pass) const override {
     pass.sequences = sequences_of(inputs);
     pass.ledger.open(pass.sequences);
-    pass.ledger.charge(head_macs());
     const Tensor tokens = pass.sequences.unpad(inputs.narrow(1, 0, pass.sequences.longest()));
     check_tokens(tokens);
-    const Tensor states =
-        depth_->run(embeddings_.forward(tokens, pass.sequences, pass), blocks_, pass);
-    return head_.forward(states.index_select(0, pass.sequences.begins().to(states.device())), pass);
+    return depth_->run(embeddings_.forward(tokens, pass.sequences, pass), stack_, pass);
   }
 
   Tensor dense_macs(const Tensor& inputs) const override {
@@ -134,6 +131,11 @@ class Bert : public Model {
   std::vector<std::string> labels() const override { return labels_; }
 
  private:
+  Tensor read_out(const Tensor& states, Pass& pass) const {
+    pass.ledger.charge(head_macs());
+    return head_.forward(first_tokens(states, pass), pass);
+  }
+
   double head_macs() const {
     return static_cast<double>(config_.encoder.dim * (config_.encoder.dim + config_.classes));
   }
@@ -171,19 +173,19 @@ class Bert : public Model {
   BertConfig config_;
   std::vector<std::string> labels_;
   std::unique_ptr<Parameters> parameters_;
-  std::unique_ptr<DepthPolicy> depth_;
   std::vector<MapSpec> specs_;
   Embeddings embeddings_;
-  std::vector<std::unique_ptr<Block>> blocks_;
+  Stack stack_;
   Head head_;
+  std::unique_ptr<DepthPolicy> depth_;
 };
 
 }  // namespace
 
 std::unique_ptr<Model> make_bert(const json& config, const std::string& where,
                                  std::unique_ptr<Parameters> parameters,
-                                 const MapBuilder& build_map, std::unique_ptr<DepthPolicy> depth) {
-  return std::make_unique<Bert>(config, where, std::move(parameters), build_map, std::move(depth));
+                                 const MapBuilder& build_map, const DepthBuilder& build_depth) {
+  return std::make_unique<Bert>(config, where, std::move(parameters), build_map, build_depth);
 }
 
 }  // namespace pace

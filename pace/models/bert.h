@@ -22,6 +22,6 @@ struct BertConfig {
 /// for the second), both -1 after the end of a shorter sequence; nothing is computed there.
 std::unique_ptr<Model> make_bert(const json& config, const std::string& where,
                                  std::unique_ptr<Parameters> parameters,
-                                 const MapBuilder& build_map, std::unique_ptr<DepthPolicy> depth);
+                                 const MapBuilder& build_map, const DepthBuilder& build_depth);
 
 }  // namespace pace

@@ -94,6 +94,10 @@ std::vector<std::unique_ptr<Block>> make_encoder(const EncoderShape& shape,
   return blocks;
 }
 
+DepthSpec depth_spec(const EncoderShape& shape, int64_t classes) {
+  return {shape.layers, shape.dim, classes, shape.initializer_range};
+}
+
 double encoder_macs(const EncoderShape& shape, int64_t tokens) {
   const int64_t by_token = shape.dim * (4 * shape.dim + 2 * shape.hidden);
   const int64_t by_pair = 2 * shape.dim;

@@ -35,6 +35,9 @@ std::vector<std::unique_ptr<Block>> make_encoder(const EncoderShape& shape,
                                                  Parameters& parameters,
                                                  std::vector<MapSpec>& specs);
 
+/// What a depth policy hears of such an encoder with a classifier behind it.
+DepthSpec depth_spec(const EncoderShape& shape, int64_t classes);
+
 /// MACs of all blocks, dense, for a sequence of `tokens`.
 double encoder_macs(const EncoderShape& shape, int64_t tokens);
 

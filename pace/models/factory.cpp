@@ -63,6 +63,9 @@ const Family& family_of(const json& config, const std::string& where) {
   return *found;
 }
 
+/// Whether a tensor belongs to a method on the depth seam.
+bool is_exit(const std::string& name) { return name.starts_with("exit."); }
+
 /// Which tensors of a folder may stay unused, by their names without the backbone's prefix.
 using Expected = std::function<bool(std::string_view)>;
 
@@ -109,16 +112,26 @@ class FolderSource {
   std::set<std::string> asked_;
 };
 
+/// What makes a model adaptive.
+struct Methods {
+  std::optional<AcmConfig> acm = {};
+  std::optional<ExitConfig> exits = {};
+};
+
 LoadedModel assemble(json config, const std::string& where, std::unique_ptr<Parameters> parameters,
-                     std::optional<AcmConfig> acm) {
+                     Methods methods) {
   for (const char* field : {"dtype", "torch_dtype"}) {
     // Whatever the weights were stored in, parameters are float32 from here on.
     if (config.contains(field)) config[field] = "float32";
   }
   LoadedModel loaded;
-  const MapBuilder build_map = acm ? acm_builder(*acm, &loaded.modules) : MapBuilder(dense_map);
-  loaded.model = build_model(config, where, std::move(parameters), build_map);
-  loaded.acm = std::move(acm);
+  const MapBuilder build_map =
+      methods.acm ? acm_builder(*methods.acm, &loaded.modules) : MapBuilder(dense_map);
+  const DepthBuilder build_depth =
+      methods.exits ? exits_builder(*methods.exits) : DepthBuilder(run_all);
+  loaded.model = build_model(config, where, std::move(parameters), build_map, build_depth);
+  loaded.acm = std::move(methods.acm);
+  loaded.exits = methods.exits;
   return loaded;
 }
 
@@ -139,7 +152,7 @@ bool is_cut_layer(std::string_view bare, int64_t layers) {
 
 /// What config["pace"] holds.
 struct PaceSection {
-  AcmConfig acm;
+  Methods methods;
   Calibration calibration;
 };
 
@@ -151,9 +164,16 @@ PaceSection parse_pace(const json& section, const std::string& where) {
          kFormatVersion);
   }
   if (version < 1) fail("{}: format_version is {}; versions begin at 1", where, version);
-  const auto acm = section.find("acm");
-  if (acm == section.end()) fail("{}: the field 'acm' is missing", where);
-  PaceSection parsed{AcmConfig::from_json(*acm, where + ".acm"), {}};
+  PaceSection parsed;
+  if (const auto acm = section.find("acm"); acm != section.end()) {
+    parsed.methods.acm = AcmConfig::from_json(*acm, where + ".acm");
+  }
+  if (const auto exits = section.find("exits"); exits != section.end()) {
+    parsed.methods.exits = ExitConfig::from_json(*exits, where + ".exits");
+  }
+  if (!parsed.methods.acm && !parsed.methods.exits) {
+    fail("{}: neither of the fields 'acm' and 'exits' is there, so nothing is adaptive", where);
+  }
   if (const auto curve = section.find("calibration"); curve != section.end()) {
     parsed.calibration = Calibration::from_json(*curve, where + ".calibration");
   }
@@ -190,7 +210,7 @@ struct Reading {
 };
 
 LoadedModel read_weights(const json& config, const std::string& where, const WeightFiles& weights,
-                         const Reading& reading, std::optional<AcmConfig> acm) {
+                         const Reading& reading, Methods methods) {
   const std::string name = "the weights of " + where;
   const Family& family = family_of(config, where);
   const auto folder = std::make_shared<FolderSource>(weights, family.prefix);
@@ -204,7 +224,7 @@ LoadedModel read_weights(const json& config, const std::string& where, const Wei
   const bool begin = reading.may_begin_classifier;
   const auto may_begin = [begin](const std::string& wanted) { return begin && is_head(wanted); };
   auto parameters = std::make_unique<Parameters>(find, may_begin, reading.seed, name);
-  LoadedModel loaded = assemble(config, where, std::move(parameters), std::move(acm));
+  LoadedModel loaded = assemble(config, where, std::move(parameters), std::move(methods));
   folder->check_leftovers(name, reading.expected);
   folder->close();
   return loaded;
@@ -216,7 +236,7 @@ Pass LoadedModel::pass_at(double budget) const {
   if (!(budget > 0.0 && budget <= 1.0)) {
     fail("a budget of {}; it is the share of the dense model's compute, in (0, 1]", budget);
   }
-  if (!acm && budget < 1.0) {
+  if (!adaptive() && budget < 1.0) {
     fail(
         "a budget of {} for a dense model, which always runs whole; only an adaptive model takes "
         "less than 1",
@@ -247,10 +267,10 @@ LoadedModel load_model(const ModelFolder& folder) {
   Reading reading;
   reading.expected = pace ? Expected([](std::string_view) { return false; }) : Expected(is_unused);
   LoadedModel loaded =
-      read_weights(config, where, folder.weights, reading,
-                   pace ? std::optional<AcmConfig>(std::move(pace->acm)) : std::nullopt);
+      read_weights(config, where, folder.weights, reading, pace ? pace->methods : Methods());
   if (pace) loaded.calibration = std::move(pace->calibration);
   loaded.preprocessor = folder.preprocessor;
+  loaded.tokenizer = folder.tokenizer;
   return loaded;
 }
 
@@ -263,8 +283,7 @@ LoadedModel build_dense(const json& config, const std::string& where, const Weig
   if (!weights) {
     const auto anything = [](const std::string&) { return true; };
     return assemble(wanted, where,
-                    std::make_unique<Parameters>(no_weights(), anything, options.seed, where),
-                    std::nullopt);
+                    std::make_unique<Parameters>(no_weights(), anything, options.seed, where), {});
   }
   Reading reading;
   reading.new_classes = static_cast<int64_t>(options.labels.size());
@@ -273,23 +292,45 @@ LoadedModel build_dense(const json& config, const std::string& where, const Weig
   reading.expected = [layers = options.layers](std::string_view bare) {
     return is_unused(bare) || (layers > 0 && is_cut_layer(bare, layers));
   };
-  return read_weights(wanted, where, *weights, reading, std::nullopt);
+  return read_weights(wanted, where, *weights, reading, {});
 }
 
 LoadedModel build_adaptive(const json& dense_config, const AcmConfig& acm, WeightSource source) {
   const std::string where = "the dense model's config";
   family_of(dense_config, where);
-  return assemble(dense_config, where, std::make_unique<Parameters>(std::move(source)), acm);
+  return assemble(dense_config, where, std::make_unique<Parameters>(std::move(source)), {acm, {}});
+}
+
+LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint64_t seed) {
+  const WeightSource known = weights_of(*model.model);
+  const bool has_pooler = known("bert.pooler.dense.weight").has_value();
+  const WeightSource source = [known, has_pooler](const std::string& name) {
+    if (!is_exit(name)) return known(name);
+    const std::string layer = name.substr(name.find('.', std::string_view("exit.").size()) + 1);
+    if (!has_pooler) return std::optional<Tensor>();
+    return known(layer.starts_with("dense.") ? "bert.pooler." + layer : layer);
+  };
+  LoadedModel made =
+      assemble(model.model->config(), "the model's config",
+               std::make_unique<Parameters>(source, is_exit, seed), {model.acm, exits});
+  made.preprocessor = model.preprocessor;
+  made.tokenizer = model.tokenizer;
+  return made;
 }
 
 std::unique_ptr<Model> build_model(const json& config, const std::string& where,
                                    std::unique_ptr<Parameters> parameters,
-                                   const MapBuilder& build_map) {
+                                   const MapBuilder& build_map, const DepthBuilder& build_depth) {
   return family_of(config, where)
-      .make(config, where, std::move(parameters), build_map, std::make_unique<RunAll>());
+      .make(config, where, std::move(parameters), build_map, build_depth);
 }
 
 bool reads_text(const json& config) { return family_of(config, "the model's config").reads_text; }
+
+TextLimits text_limits(const json& config) {
+  const BertConfig bert = BertConfig::from_json(config, "the model's config");
+  return {bert.positions, bert.vocabulary};
+}
 
 WeightSource weights_of(const Model& model) {
   return [&model](const std::string& name) -> std::optional<Tensor> {
@@ -302,8 +343,10 @@ WeightSource weights_of(const Model& model) {
 
 json full_config(const LoadedModel& loaded) {
   json config = loaded.model->config();
-  if (!loaded.acm) return config;
-  json section{{"format_version", kFormatVersion}, {"acm", loaded.acm->to_json()}};
+  if (!loaded.adaptive()) return config;
+  json section{{"format_version", kFormatVersion}};
+  if (loaded.acm) section["acm"] = loaded.acm->to_json();
+  if (loaded.exits) section["exits"] = loaded.exits->to_json();
   if (!loaded.calibration.empty()) section["calibration"] = loaded.calibration.to_json();
   config["pace"] = std::move(section);
   return config;
@@ -314,7 +357,7 @@ void save_model(const fs::path& folder, const LoadedModel& loaded) {
   fs::create_directories(folder, error);
   if (error) fail("{}: cannot be made a folder: {}", folder.string(), error.message());
   write_model_folder(folder, full_config(loaded), loaded.preprocessor,
-                     loaded.model->parameters().all());
+                     loaded.model->parameters().all(), loaded.tokenizer);
 }
 
 }  // namespace pace

@@ -2,6 +2,7 @@
 
 #include "pace/adaptive/acm.h"
 #include "pace/adaptive/calibration.h"
+#include "pace/adaptive/exits.h"
 #include "pace/io/model_folder.h"
 #include "pace/models/model.h"
 
@@ -10,12 +11,15 @@ namespace pace {
 /// A model as it lies in a folder: dense, or with its adaptive parts under config["pace"].
 struct LoadedModel {
   std::unique_ptr<Model> model;
-  std::optional<AcmConfig> acm;  ///< absent in a dense model
-  std::vector<Acm*> modules;     ///< in order of execution; owned by the model
-  Calibration calibration;       ///< empty before calibration and in a dense model
+  std::optional<AcmConfig> acm;     ///< of the width seam; absent where the maps are dense
+  std::optional<ExitConfig> exits;  ///< of the depth seam; absent where every block runs
+  std::vector<Acm*> modules;        ///< in order of execution; owned by the model
+  Calibration calibration;          ///< empty before calibration and in a dense model
   std::optional<json> preprocessor;
-  at::ScalarType type = at::kFloat;  ///< of the products of a pass
+  std::map<std::string, std::string> tokenizer;  ///< its files, which a saved model takes along
+  at::ScalarType type = at::kFloat;              ///< of the products of a pass
 
+  bool adaptive() const { return acm || exits; }
   /// A pass ready for inference at `budget`: told budget and price from the calibration. Throws
   /// Error when a dense model is asked for less than 1, or the budget is not in (0, 1].
   Pass pass_at(double budget) const;
@@ -44,14 +48,24 @@ LoadedModel build_dense(const json& config, const std::string& where, const Weig
 /// The dense model's weights with its covered maps replaced by modules whose tensors `source` has.
 LoadedModel build_adaptive(const json& dense_config, const AcmConfig& acm, WeightSource source);
 
-/// A model of the config's family over `parameters`, its maps made by `build_map`; every block
-/// runs.
+/// A model, dense or with adaptive maps, with exits after its blocks. They begin as its own head
+/// where it has one of their form, otherwise at random.
+LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint64_t seed);
+
+/// A model of the config's family over `parameters`, its maps made by `build_map` and its depth
+/// policy by `build_depth`.
 std::unique_ptr<Model> build_model(const json& config, const std::string& where,
                                    std::unique_ptr<Parameters> parameters,
-                                   const MapBuilder& build_map);
+                                   const MapBuilder& build_map,
+                                   const DepthBuilder& build_depth = run_all);
 
 /// Whether a model of this config takes tokens of text and not pictures.
 bool reads_text(const json& config);
+/// Most tokens of a text that a model of such a config takes, and how many tokens it knows.
+struct TextLimits {
+  int64_t tokens = 0, vocabulary = 0;
+};
+TextLimits text_limits(const json& config);
 
 /// A source that has what another model's parameters hold (it must not outlive that model).
 WeightSource weights_of(const Model& model);
@@ -59,7 +73,8 @@ WeightSource weights_of(const Model& model);
 /// config.json of a model, with "pace" if it is adaptive.
 json full_config(const LoadedModel& loaded);
 
-/// Writes the folder: config.json, preprocessor_config.json, model.safetensors.
+/// Writes the folder: config.json, preprocessor_config.json, the tokeniser's files,
+/// model.safetensors.
 void save_model(const fs::path& folder, const LoadedModel& loaded);
 
 }  // namespace pace

@@ -96,21 +96,21 @@ class Embeddings {
 class ViT : public Model {
  public:
   ViT(json config, const std::string& where, std::unique_ptr<Parameters> parameters,
-      const MapBuilder& build_map, std::unique_ptr<DepthPolicy> depth)
+      const MapBuilder& build_map, const DepthBuilder& build_depth)
       : json_(std::move(config)),
         config_(ViTConfig::from_json(json_, where)),
         labels_(class_labels(json_, where)),
         parameters_(std::move(parameters)),
-        depth_(std::move(depth)),
         embeddings_(config_, *parameters_),
-        blocks_(
-            make_encoder(config_.encoder, block_names(config_), build_map, *parameters_, specs_)),
+        stack_{make_encoder(config_.encoder, block_names(config_), build_map, *parameters_, specs_),
+               [this](const Tensor& states, Pass& pass) { return read_out(states, pass); }},
         norm_(make_norm(std::string(prefix_of(config_)) + "layernorm", config_.encoder,
                         *parameters_)),
         // Braces: the weight is asked for first.
         classifier_{parameters_->add("classifier.weight", {config_.classes, features()},
                                      Initial::normal(config_.encoder.initializer_range)),
-                    parameters_->add("classifier.bias", {config_.classes}, Initial::zeros())} {}
+                    parameters_->add("classifier.bias", {config_.classes}, Initial::zeros())},
+        depth_(build_depth(depth_spec(config_.encoder, config_.classes), *parameters_)) {}
 
   Tensor forward(const Tensor& inputs, Pass& pass) const override {
     check_input(inputs.sizes());
@@ -120,9 +120,9 @@ class ViT : public Model {
     }
     pass.sequences = kernels::Sequences::equal(inputs.size(0), 1 + patches(inputs.sizes()));
     pass.ledger.open(pass.sequences);
-    pass.ledger.charge(embedding_macs(inputs.sizes()) + classifier_macs());
+    pass.ledger.charge(embedding_macs(inputs.sizes()));
     const Tensor tokens = embeddings_.forward(inputs.to(at::kFloat), pass).flatten(0, 1);
-    return classify(pass.sequences.pad(depth_->run(tokens, blocks_, pass)), pass);
+    return depth_->run(tokens, stack_, pass);
   }
 
   Tensor dense_macs(const Tensor& inputs) const override {
@@ -164,8 +164,9 @@ class ViT : public Model {
 
   double classifier_macs() const { return static_cast<double>(features() * config_.classes); }
 
-  /// states [batch, tokens, dim] -> [batch, classes].
-  Tensor classify(const Tensor& states, Pass& pass) const {
+  Tensor read_out(const Tensor& rows, Pass& pass) const {
+    pass.ledger.charge(classifier_macs());
+    const Tensor states = pass.sequences.pad(rows);  // [batch, tokens, dim]
     // ViT reads the class token alone, so the rest needs no norm.
     const Tensor tokens =
         norm_.forward(config_.dinov2 ? states : states.slice(1, 0, 1), pass.context);
@@ -178,20 +179,20 @@ class ViT : public Model {
   ViTConfig config_;
   std::vector<std::string> labels_;
   std::unique_ptr<Parameters> parameters_;
-  std::unique_ptr<DepthPolicy> depth_;
   std::vector<MapSpec> specs_;
   Embeddings embeddings_;
-  std::vector<std::unique_ptr<Block>> blocks_;
+  Stack stack_;
   kernels::Norm norm_;
   kernels::Linear classifier_;
+  std::unique_ptr<DepthPolicy> depth_;
 };
 
 }  // namespace
 
 std::unique_ptr<Model> make_vit(const json& config, const std::string& where,
                                 std::unique_ptr<Parameters> parameters, const MapBuilder& build_map,
-                                std::unique_ptr<DepthPolicy> depth) {
-  return std::make_unique<ViT>(config, where, std::move(parameters), build_map, std::move(depth));
+                                const DepthBuilder& build_depth) {
+  return std::make_unique<ViT>(config, where, std::move(parameters), build_map, build_depth);
 }
 
 }  // namespace pace

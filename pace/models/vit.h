@@ -20,9 +20,9 @@ struct ViTConfig {
 
 /// Vision transformer with Hugging Face's tensor names. Accepts any input whose sides are multiples
 /// of the patch (position embeddings are interpolated bicubically, as transformers does).
-/// `build_map` makes every MLP and projection, `depth` runs the blocks.
+/// `build_map` makes every MLP and projection, `build_depth` what runs the blocks.
 std::unique_ptr<Model> make_vit(const json& config, const std::string& where,
                                 std::unique_ptr<Parameters> parameters, const MapBuilder& build_map,
-                                std::unique_ptr<DepthPolicy> depth);
+                                const DepthBuilder& build_depth);
 
 }  // namespace pace

@@ -60,8 +60,8 @@ std::map<std::string, Statistics> measure(const Teacher& teacher, Loader& loader
   for (int64_t seen = 0; seen < examples;) {
     const std::optional<Batch> batch = loader.next();
     if (!batch) break;
-    teacher.run(batch->pixels, tap);
-    seen += batch->pixels.size(0);
+    teacher.run(batch->inputs, tap);
+    seen += batch->inputs.size(0);
   }
   return statistics;
 }

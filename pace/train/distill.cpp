@@ -92,7 +92,7 @@ class Distillation {
   void phase1() {
     const Objective objective = [this](const Batch& batch, at::Generator&) {
       double loss = 0.0;
-      teacher_.run(batch.pixels, [&](const MapSpec& spec, const Tensor& in, const Tensor& out) {
+      teacher_.run(batch.inputs, [&](const MapSpec& spec, const Tensor& in, const Tensor& out) {
         const Acm& acm = *by_site_.at(spec.site);
         loss += learner_loss(acm, in, out, phase1_weights(acm.shape(), options_.full_share));
       });
@@ -109,7 +109,7 @@ class Distillation {
       pass.budget = uniform(options_.budget_low, options_.budget_high, generator);
       const double share = allowance(batch).share(pass.budget);
       double loss = 0.0, hits = 0.0;
-      teacher_.run(batch.pixels, [&](const MapSpec& spec, const Tensor& in, const Tensor& out) {
+      teacher_.run(batch.inputs, [&](const MapSpec& spec, const Tensor& in, const Tensor& out) {
         const auto [l, h] = gate_step(*by_site_.at(spec.site), in, out, share, pass);
         loss += l;
         hits += h;
@@ -179,7 +179,7 @@ class Distillation {
   }
 
   const Allowance& allowance(const Batch& batch) {
-    if (!allowance_) allowance_.emplace(*student_.model, student_.modules, batch.pixels);
+    if (!allowance_) allowance_.emplace(*student_.model, student_.modules, batch.inputs);
     return *allowance_;
   }
 
@@ -220,13 +220,13 @@ class Distillation {
       pass.price = kFullWidthPrice;
     }
 
-    const Tensor logits = student_.model->forward(batch.pixels, pass).to(at::kFloat);
+    const Tensor logits = student_.model->forward(batch.inputs, pass).to(at::kFloat);
     const Tensor log_probabilities = at::log_softmax(logits, -1);
     const Tensor task = -(batch.targets * log_probabilities).sum(-1).mean();
     Tensor loss = task;
     StepFigures figures;
     if (options_.weight_distill > 0) {
-      const Tensor wanted = at::softmax(teacher_.run(batch.pixels, {}).to(at::kFloat), -1);
+      const Tensor wanted = at::softmax(teacher_.run(batch.inputs, {}).to(at::kFloat), -1);
       const Tensor distill =
           (at::xlogy(wanted, wanted) - wanted * log_probabilities).sum(-1).mean();
       loss = loss + options_.weight_distill * distill;

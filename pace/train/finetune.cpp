@@ -7,7 +7,10 @@
 namespace pace {
 namespace {
 
-bool in_classifier(std::string_view name) { return name.starts_with("classifier."); }
+bool in_head(std::string_view name) {
+  return name.starts_with("classifier.") || name.starts_with("bert.pooler.") ||
+         name.starts_with("exit.");
+}
 
 /// Decay pulls weights that multiply; what is added or scales a whole channel has no reason to be
 /// small.
@@ -15,6 +18,8 @@ bool decays(std::string_view name, const Tensor& parameter) {
   return parameter.dim() > 1 && !name.ends_with("cls_token") && !name.ends_with("mask_token") &&
          !name.ends_with("position_embeddings");
 }
+
+}  // namespace
 
 void check_classes(const LoadedModel& loaded, const Loader& loader) {
   const size_t model = loaded.model->labels().size();
@@ -24,8 +29,6 @@ void check_classes(const LoadedModel& loaded, const Loader& loader) {
   }
 }
 
-}  // namespace
-
 std::vector<ParameterGroup> finetune_groups(const Parameters& parameters,
                                             const FinetuneOptions& options) {
   const double head_rate = options.head_rate.value_or(options.learning_rate);
@@ -34,13 +37,26 @@ std::vector<ParameterGroup> finetune_groups(const Parameters& parameters,
                                      {{}, head_rate, options.weight_decay},
                                      {{}, head_rate, 0.0}};
   for (const auto& [name, parameter] : parameters.all()) {
-    const bool head = in_classifier(name);
+    const bool head = in_head(name);
     if (options.freeze_backbone && !head) continue;
     groups[(head ? 2 : 0) + (decays(name, parameter) ? 0 : 1)].parameters.emplace_back(name,
                                                                                        parameter);
   }
   std::erase_if(groups, [](const ParameterGroup& group) { return group.parameters.empty(); });
   return groups;
+}
+
+PhaseOptions finetune_phase(const FinetuneOptions& options) {
+  PhaseOptions phase;
+  phase.name = kFinetunePhase;
+  phase.epochs = options.epochs;
+  phase.warmup_steps = options.warmup_steps;
+  phase.floor = options.floor;
+  phase.clip_norm = options.clip_norm;
+  phase.checkpoint_seconds = options.checkpoint_seconds;
+  phase.bf16 = options.bf16;
+  phase.seed = options.seed;
+  return phase;
 }
 
 void finetune(LoadedModel& loaded, const FinetuneOptions& options, Loader& loader, Trainer& trainer,
@@ -52,23 +68,15 @@ void finetune(LoadedModel& loaded, const FinetuneOptions& options, Loader& loade
     Pass pass;
     pass.form = Form::kRelaxed;
     pass.generator = generator;
-    const Tensor logits = model.forward(batch.pixels.to(device), pass).to(at::kFloat);
+    const Tensor logits = model.forward(batch.inputs.to(device), pass).to(at::kFloat);
     const Tensor loss = at::cross_entropy_loss(logits, batch.targets.to(device));
     loss.backward();
     const Tensor right = logits.detach().argmax(1) == batch.labels.to(device);
     return {{"loss", loss.item<double>()},
             {"accuracy", right.to(at::kFloat).mean().item<double>()}};
   };
-  PhaseOptions phase;
-  phase.name = kFinetunePhase;
-  phase.epochs = options.epochs;
-  phase.warmup_steps = options.warmup_steps;
-  phase.floor = options.floor;
-  phase.clip_norm = options.clip_norm;
-  phase.checkpoint_seconds = options.checkpoint_seconds;
-  phase.bf16 = options.bf16;
-  phase.seed = options.seed;
-  trainer.run(phase, loader, finetune_groups(model.parameters(), options), objective, hook);
+  trainer.run(finetune_phase(options), loader, finetune_groups(model.parameters(), options),
+              objective, hook);
 }
 
 }  // namespace pace

@@ -32,7 +32,13 @@ inline constexpr const char* kFinetunePhase = "train";
 void finetune(LoadedModel& loaded, const FinetuneOptions& options, Loader& loader, Trainer& trainer,
               const EpochHook& hook = {});
 
-/// The groups in which a model's parameters are trained: backbone and classifier, each with and
+/// The one phase of such a training.
+PhaseOptions finetune_phase(const FinetuneOptions& options);
+
+/// Throws Error when model and data differ in their number of classes.
+void check_classes(const LoadedModel& loaded, const Loader& loader);
+
+/// The groups in which a model's parameters are trained: backbone and heads, each with and
 /// without decay.
 std::vector<ParameterGroup> finetune_groups(const Parameters& parameters,
                                             const FinetuneOptions& options);

@@ -34,6 +34,20 @@ TEST(Ledger, AddsUpByExample) {
   EXPECT_FLOAT_EQ(ledger.soft_macs().item<float>(), (120.0 + 171.0) / 2);
 }
 
+TEST(Ledger, ChargesThoseThatAreLeft) {
+  Ledger ledger = ledger_of({{0, 1}, {2, 2, 1}, {1}});
+  EXPECT_TRUE(ledger.macs().equal(at::tensor({110.0, 150.0, 110.0}, at::kDouble)));
+  ledger.keep(at::tensor({0, 2}, at::kLong), kernels::Sequences({2, 1}));
+  ledger.charge(1.0);
+  ledger.charge_tokens(10.0);
+  ledger.record(
+      {"later", at::tensor({1, 0, 1}, at::kLong), {}, at::tensor({0.0, 5.0}, at::kDouble)});
+  EXPECT_TRUE(ledger.macs().equal(at::tensor({136.0, 150.0, 126.0}, at::kDouble)));
+  ledger.keep(at::tensor({2}, at::kLong), kernels::Sequences({1}));
+  ledger.charge_pairs(7.0);
+  EXPECT_TRUE(ledger.macs().equal(at::tensor({136.0, 150.0, 133.0}, at::kDouble)));
+}
+
 TEST(Ledger, OpenedAgainIsEmpty) {
   Ledger ledger = ledger_of({{0, 1}, {2, 2, 1}});
   ledger.open(kernels::Sequences({4}));

@@ -74,10 +74,11 @@ class Doubling : public Block {
 };
 
 TEST(RunAll, RunsEveryBlockInOrder) {
-  std::vector<std::unique_ptr<Block>> blocks;
-  for (int i = 0; i < 3; ++i) blocks.push_back(std::make_unique<Doubling>());
+  Stack stack;
+  for (int i = 0; i < 3; ++i) stack.blocks.push_back(std::make_unique<Doubling>());
+  stack.readout = [](const Tensor& states, Pass&) { return -states; };
   Pass pass;
-  EXPECT_TRUE(RunAll().run(at::ones({1, 1, 1}), blocks, pass).equal(at::full({1, 1, 1}, 15)));
+  EXPECT_TRUE(RunAll().run(at::ones({1, 1}), stack, pass).equal(at::full({1, 1}, -15)));
 }
 
 }  // namespace

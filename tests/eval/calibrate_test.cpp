@@ -1,4 +1,5 @@
 #include "pace/eval/calibrate.h"
+#include "pace/data/picture_loader.h"
 
 #include <gtest/gtest.h>
 
@@ -9,14 +10,14 @@ namespace {
 
 class Calibrated : public ::testing::Test {
  protected:
-  static Loader loader() {
-    return Loader(std::make_shared<tiny::Pictures>(60), tiny::processor(), {.batch = 16});
+  static PictureLoader loader() {
+    return PictureLoader(std::make_shared<tiny::Pictures>(60), tiny::processor(), {.batch = 16});
   }
 
   static void SetUpTestSuite() {
     model_ = new LoadedModel(tiny::adaptive());
     const LoadedModel dense = tiny::dense();
-    Loader held_out = loader();
+    PictureLoader held_out = loader();
     model_->calibration = calibrate(*model_, dense, held_out, quiet());
     dense_accuracy_ = score(dense, held_out, 1.0, 0.0).accuracy;
   }
@@ -36,7 +37,7 @@ TEST_F(Calibrated, CurveRisesAndReachesBothEnds) {
 }
 
 TEST_F(Calibrated, PointsHoldWhatIsMeasuredThere) {
-  Loader held_out = loader();
+  PictureLoader held_out = loader();
   for (const CalibrationPoint& point : model_->calibration.curve) {
     const Score measured = score(*model_, held_out, point.budget, point.price);
     EXPECT_DOUBLE_EQ(measured.accuracy, point.metric);
@@ -46,7 +47,7 @@ TEST_F(Calibrated, PointsHoldWhatIsMeasuredThere) {
 }
 
 TEST_F(Calibrated, AnyBudgetIsMetWithinTwoPoints) {
-  Loader held_out = loader();
+  PictureLoader held_out = loader();
   const double least = model_->calibration.curve.front().budget;
   for (double budget = least; budget < 1.0; budget += 0.023) {
     const double price = model_->calibration.price(budget);
@@ -56,7 +57,7 @@ TEST_F(Calibrated, AnyBudgetIsMetWithinTwoPoints) {
 
 TEST(Calibrate, RefusesADenseModel) {
   const LoadedModel dense = tiny::dense();
-  Loader held_out(std::make_shared<tiny::Pictures>(8), tiny::processor(), {.batch = 8});
+  PictureLoader held_out(std::make_shared<tiny::Pictures>(8), tiny::processor(), {.batch = 8});
   EXPECT_THROW(calibrate(dense, dense, held_out, quiet()), Error);
 }
 

@@ -1,4 +1,5 @@
 #include "pace/eval/evaluate.h"
+#include "pace/data/picture_loader.h"
 
 #include <gmock/gmock.h>
 
@@ -17,14 +18,14 @@ using ::testing::ThrowsMessage;
 constexpr std::array kFields{"budget",        "accuracy",         "macs", "macs_fraction",
                              "time_fraction", "seconds_per_item", "items"};
 
-Loader loader(int64_t size, int64_t broken = -1) {
-  return Loader(std::make_shared<tiny::Pictures>(size, broken), tiny::processor(),
-                {.batch = 8, .skip_broken = broken >= 0});
+PictureLoader loader(int64_t size, int64_t broken = -1) {
+  return PictureLoader(std::make_shared<tiny::Pictures>(size, broken), tiny::processor(),
+                       {.batch = 8, .skip_broken = broken >= 0});
 }
 
 TEST(Evaluate, MeasuresDenseAndEveryBudget) {
   const LoadedModel model = tiny::adaptive(), dense = tiny::dense();
-  Loader pictures = loader(30);
+  PictureLoader pictures = loader(30);
   const Evaluation evaluation = evaluate(model, &dense, pictures, {1.0, 0.5}, quiet());
   EXPECT_EQ(evaluation.dense.items, 30);
   EXPECT_DOUBLE_EQ(evaluation.dense.macs_fraction, 1.0);
@@ -44,12 +45,12 @@ TEST(Evaluate, MeasuresDenseAndEveryBudget) {
 
 TEST(Evaluate, AccuracyIsThatOfTheLogits) {
   const LoadedModel model = tiny::adaptive();
-  Loader pictures = loader(30);
+  PictureLoader pictures = loader(30);
   int64_t correct = 0;
   pictures.start(0);
   while (const auto batch = pictures.next()) {
     Pass pass = model.pass_at(0.5);
-    const Tensor logits = model.model->forward(batch->pixels, pass);
+    const Tensor logits = model.model->forward(batch->inputs, pass);
     correct += logits.argmax(-1).eq(batch->labels).sum().item<int64_t>();
   }
   const Evaluation evaluation = evaluate(model, nullptr, pictures, {0.5}, quiet());
@@ -59,7 +60,7 @@ TEST(Evaluate, AccuracyIsThatOfTheLogits) {
 
 TEST(Evaluate, JsonHasTheDocumentedFields) {
   const LoadedModel model = tiny::adaptive(), dense = tiny::dense();
-  Loader pictures = loader(16);
+  PictureLoader pictures = loader(16);
   const json object = to_json(evaluate(model, &dense, pictures, {0.75, 0.5}, quiet()));
   ASSERT_EQ(object["budgets"].size(), 2u);
   EXPECT_EQ(object["broken"], 0);
@@ -73,7 +74,7 @@ TEST(Evaluate, JsonHasTheDocumentedFields) {
 
 TEST(Evaluate, WithoutTheDenseModelItsAccuracyIsNull) {
   const LoadedModel model = tiny::adaptive();
-  Loader pictures = loader(16);
+  PictureLoader pictures = loader(16);
   const Evaluation evaluation = evaluate(model, nullptr, pictures, {0.5}, quiet());
   EXPECT_TRUE(std::isnan(evaluation.dense.accuracy));
   EXPECT_TRUE(to_json(evaluation)["dense"]["accuracy"].is_null());
@@ -82,7 +83,7 @@ TEST(Evaluate, WithoutTheDenseModelItsAccuracyIsNull) {
 
 TEST(Evaluate, DenseModelIsItsOwnReference) {
   const LoadedModel dense = tiny::dense();
-  Loader pictures = loader(16);
+  PictureLoader pictures = loader(16);
   const Evaluation evaluation = evaluate(dense, nullptr, pictures, {1.0}, quiet());
   ASSERT_EQ(evaluation.budgets.size(), 1u);
   EXPECT_EQ(evaluation.budgets[0].accuracy, evaluation.dense.accuracy);
@@ -92,14 +93,14 @@ TEST(Evaluate, DenseModelIsItsOwnReference) {
 
 TEST(Evaluate, RefusesImpossibleBudgetsBeforeItRuns) {
   const LoadedModel model = tiny::adaptive();
-  Loader pictures = loader(16);
+  PictureLoader pictures = loader(16);
   EXPECT_THROW(evaluate(model, nullptr, pictures, {0.5, 0.0}, quiet()), Error);
   EXPECT_THROW(evaluate(model, nullptr, pictures, {1.5}, quiet()), Error);
 }
 
 TEST(Evaluate, CountsBrokenPictures) {
   const LoadedModel model = tiny::adaptive();
-  Loader pictures = loader(16, 3);
+  PictureLoader pictures = loader(16, 3);
   const Evaluation evaluation = evaluate(model, nullptr, pictures, {0.5}, quiet());
   EXPECT_EQ(evaluation.broken, 1);
   EXPECT_EQ(evaluation.dense.items, 15);
@@ -107,7 +108,7 @@ TEST(Evaluate, CountsBrokenPictures) {
 
 TEST(Evaluate, RefusesToMeasureNothing) {
   const LoadedModel model = tiny::adaptive();
-  Loader pictures = loader(1, 0);
+  PictureLoader pictures = loader(1, 0);
   EXPECT_THROW(evaluate(model, nullptr, pictures, {0.5}, quiet()), Error);
   EXPECT_THAT([&] { score(model, std::span<const Batch>(), 0.5, 0.0); },
               ThrowsMessage<Error>(HasSubstr("no example")));

@@ -24,7 +24,7 @@ class Laws : public testing::TestWithParam<std::tuple<Method, Backbone>> {
 
   /// The adaptive model with every parameter disturbed, so that choices differ from token to token.
   LoadedModel disturbed() const {
-    LoadedModel model = method().untouched(backbone().dense());
+    LoadedModel model = method().untouched(backbone().dense(), *backbone().data(40, 20));
     const at::NoGradGuard no_grad;
     at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(11);
     for (const auto& [name, tensor] : model.model->parameters().all()) {
@@ -124,7 +124,7 @@ TEST_P(Laws, SeveralThreadsMayAskOneModelAtATime) {
 
 TEST_P(Laws, FullBudgetWithUntouchedWeightsIsTheDenseModel) {
   const LoadedModel dense = backbone().dense();
-  const LoadedModel model = method().untouched(dense);
+  const LoadedModel model = method().untouched(dense, *backbone().data(40, 20));
   const Tensor inputs = backbone().inputs(4);
   Pass full = pass_with(Form::kExecuted, -1e6), plain;
   EXPECT_LT(gap(run(model, inputs, full), run(dense, inputs, plain)), 1e-4);
@@ -145,11 +145,11 @@ TEST_P(Laws, TheLedgerEqualsWhatTheKernelsCount) {
 TEST_P(Laws, ASmallerBudgetNeverExecutesMore) {
   LoadedModel model = disturbed();
   const LoadedModel dense = backbone().dense();
-  Loader held_out(std::make_shared<Pictures>(60), processor(), batches_of(30));
-  model.calibration = calibrate(model, dense, held_out, quiet());
+  const std::unique_ptr<Loader> held_out = backbone().data(60, 30);
+  model.calibration = calibrate(model, dense, *held_out, quiet());
   double last = 0.0;
   for (const CalibrationPoint& point : model.calibration.curve) {
-    const Score measured = score(model, held_out, point.budget, point.price);
+    const Score measured = score(model, *held_out, point.budget, point.price);
     EXPECT_GE(measured.macs_fraction, last - 1e-9);
     EXPECT_NEAR(measured.macs_fraction, point.budget, method().budget_tolerance);
     last = measured.macs_fraction;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/laws/pictures.h"
 #include "tests/models/small_models.h"
 
 namespace pace::laws {
@@ -13,7 +14,7 @@ struct Method {
   std::string name;
   /// The dense model with this method in its seams, untrained and as close to it as the method
   /// begins.
-  std::function<LoadedModel(const LoadedModel& dense)> untouched;
+  std::function<LoadedModel(const LoadedModel& dense, Loader& data)> untouched;
   /// How far the measured MACs of a calibrated budget may be from it (law 5), given the tiny
   /// models.
   double budget_tolerance = 0.02;
@@ -24,9 +25,13 @@ struct Backbone {
   std::function<LoadedModel()> dense;
   /// Inputs for `batch` examples.
   std::function<Tensor(int64_t batch)> inputs;
+  /// Labelled examples.
+  std::function<std::unique_ptr<Loader>(int64_t examples, int64_t batch)> data;
 };
 
-LoadedModel acm(const LoadedModel& dense, const AcmConfig& config);
+LoadedModel acm(const LoadedModel& dense, const AcmConfig& config, Loader& data);
+/// A BERT that reads random texts of three classes.
+Backbone bert();
 
 inline AcmConfig acm_of(std::vector<MapKind> kinds, int64_t learners, GateKind gate) {
   AcmConfig config;
@@ -40,7 +45,7 @@ inline AcmConfig acm_of(std::vector<MapKind> kinds, int64_t learners, GateKind g
 /// Every method of pace; a new one joins with its line here.
 inline std::vector<Method> methods() {
   const auto with = [](AcmConfig config) {
-    return [config](const LoadedModel& dense) { return acm(dense, config); };
+    return [config](const LoadedModel& dense, Loader& data) { return acm(dense, config, data); };
   };
   const std::vector<MapKind> all{MapKind::kMlp, MapKind::kQuery, MapKind::kKey, MapKind::kValue,
                                  MapKind::kOutput};
@@ -57,8 +62,13 @@ inline std::vector<Backbone> backbones() {
   const auto pixels = [](int64_t batch) {
     return at::randn({batch, 1, 28, 28}, at::make_generator<at::CPUGeneratorImpl>(5));
   };
-  return {{"ViT", [] { return small_model(false); }, pixels},
-          {"Dinov2", [] { return small_model(true); }, pixels}};
+  const auto pictures = [](int64_t examples, int64_t batch) -> std::unique_ptr<Loader> {
+    return std::make_unique<PictureLoader>(std::make_shared<Pictures>(examples), processor(),
+                                           batches_of(batch));
+  };
+  return {{"ViT", [] { return small_model(false); }, pixels, pictures},
+          {"Dinov2", [] { return small_model(true); }, pixels, pictures},
+          bert()};
 }
 
 }  // namespace pace::laws

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "pace/data/loader.h"
+#include "pace/data/picture_loader.h"
 
 namespace pace::laws {
 

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include "pace/data/picture_loader.h"
 #include "pace/train/distill.h"
 #include "tests/laws/methods.h"
 #include "tests/laws/pictures.h"
@@ -42,7 +43,7 @@ LoadedModel train(const LoadedModel& dense, const DistillOptions& options, const
   loading.seed = 9;
   loading.augment.flip = true;
   loading.augment.mixup = 0.5;
-  Loader loader(std::make_shared<Pictures>(24), processor(), loading);
+  PictureLoader loader(std::make_shared<Pictures>(24), processor(), loading);
   return distill(dense, options, loader, folder, reporter);
 }
 

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "pace/base/error.h"
-#include "tests/models/small_models.h"
+#include "tests/models/small_bert.h"
 #include "tests/reference.h"
 
 namespace pace {
@@ -13,41 +13,20 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 using testing_models::logits_of;
-
-json small_bert_config() {
-  return {{"model_type", "bert"},     {"architectures", {"BertForSequenceClassification"}},
-          {"vocab_size", 50},         {"hidden_size", 24},
-          {"num_attention_heads", 3}, {"num_hidden_layers", 2},
-          {"intermediate_size", 40},  {"max_position_embeddings", 16}};
-}
-
-LoadedModel small_bert() {
-  LoadedModel made = build_dense(small_bert_config(), "small", nullptr, {});
-  testing_models::randomise(made.model->parameters(), 1);
-  return made;
-}
-
-/// Random tokens of sequences of these lengths, in the form a model takes.
-Tensor tokens_of(const std::vector<int64_t>& lengths, uint64_t seed) {
-  const kernels::Sequences sequences(lengths);
-  const at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed);
-  const Tensor ids = at::randint(50, {sequences.rows(), 1}, generator, at::kLong);
-  const Tensor types = at::randint(2, {sequences.rows(), 1}, generator, at::kLong);
-  // A shift by one, so that padding's zeros become -1.
-  return sequences.pad(at::cat({ids, types}, 1) + 1) - 1;
-}
+using testing_models::small_bert;
+using testing_models::small_bert_config;
+using testing_models::tokens_of;
 
 /// Runs all blocks and keeps what they were given and gave.
 class Recorder : public DepthPolicy {
  public:
   explicit Recorder(std::vector<Tensor>* states) : states_(states) {}
-  Tensor run(const Tensor& states, const std::vector<std::unique_ptr<Block>>& blocks,
-             Pass& pass) const override {
+  Tensor run(const Tensor& states, const Stack& stack, Pass& pass) const override {
     states_->push_back(states);
-    for (const auto& block : blocks) {
+    for (const auto& block : stack.blocks) {
       states_->push_back(block->forward(states_->back(), pass));
     }
-    return states_->back();
+    return stack.readout(states_->back(), pass);
   }
 
  private:
@@ -64,9 +43,10 @@ TEST_P(BertParity, LogitsAndStatesEqualThoseOfTransformers) {
   const LoadedModel loaded = load_model(folder / GetParam());
   const SafetensorsFile file(folder / (std::string(GetParam()) + ".safetensors"));
   std::vector<Tensor> states;
-  const auto model = make_bert(loaded.model->config(), "test",
-                               std::make_unique<Parameters>(weights_of(*loaded.model)), dense_map,
-                               std::make_unique<Recorder>(&states));
+  const auto model = make_bert(
+      loaded.model->config(), "test", std::make_unique<Parameters>(weights_of(*loaded.model)),
+      dense_map,
+      [&states](const DepthSpec&, Parameters&) { return std::make_unique<Recorder>(&states); });
   Pass pass;
   const Tensor logits = model->forward(file.tensor("inputs"), pass);
   EXPECT_LT((logits - file.tensor("logits")).abs().max().item<double>(), 1e-4);

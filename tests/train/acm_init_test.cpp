@@ -16,7 +16,7 @@ namespace {
 class OrderedStart : public testing::Test {
  protected:
   OrderedStart() : teacher_(dense_, config_) {
-    Loader loader = toy::loader(40, 40);
+    PictureLoader loader = toy::loader(40, 40);
     TensorMap tensors = initial_weights(teacher_, config_, InitKind::kOrdered, loader, 40, 1);
     const WeightSource rest = weights_of(*dense_.model);
     student_ = build_adaptive(dense_.model->config(), config_,
@@ -30,10 +30,10 @@ class OrderedStart : public testing::Test {
   void for_each_module(
       const std::function<void(Acm&, const Tensor& in, const Tensor& out)>& see) const {
     const at::NoGradGuard no_grad;
-    Loader loader = toy::loader(40, 40);
+    PictureLoader loader = toy::loader(40, 40);
     loader.start(0);
     size_t index = 0;
-    teacher_.run(loader.next()->pixels, [&](const MapSpec&, const Tensor& in, const Tensor& out) {
+    teacher_.run(loader.next()->inputs, [&](const MapSpec&, const Tensor& in, const Tensor& out) {
       see(*student_.modules[index++], in, out);
     });
   }

@@ -1,4 +1,5 @@
 #include "pace/train/finetune.h"
+#include "pace/data/picture_loader.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
@@ -26,11 +27,11 @@ class FinetuneTest : public ::testing::Test {
   }
   double accuracy() {
     const at::NoGradGuard no_grad;
-    Loader loader(std::make_shared<toy::Stripes>(90), toy::processor(), {});
+    PictureLoader loader(std::make_shared<toy::Stripes>(90), toy::processor(), {});
     int64_t right = 0;
     while (const auto batch = loader.next()) {
       Pass pass;
-      const Tensor hits = model_.model->forward(batch->pixels, pass).argmax(1) == batch->labels;
+      const Tensor hits = model_.model->forward(batch->inputs, pass).argmax(1) == batch->labels;
       right += hits.sum().item<int64_t>();
     }
     return static_cast<double>(right) / 90;
@@ -41,7 +42,7 @@ class FinetuneTest : public ::testing::Test {
 };
 
 TEST_F(FinetuneTest, LearnsToTellTheClasses) {
-  Loader loader = toy::loader(120, 12);
+  PictureLoader loader = toy::loader(120, 12);
   FinetuneOptions options;
   options.epochs = 12;
   options.learning_rate = 3e-3;
@@ -74,7 +75,7 @@ TEST_F(FinetuneTest, GroupsByRateAndDecay) {
 
 TEST_F(FinetuneTest, FrozenBackboneStays) {
   const NamedTensors before = toy::copy(model_.model->parameters().all());
-  Loader loader = toy::loader();
+  PictureLoader loader = toy::loader();
   FinetuneOptions options;
   options.freeze_backbone = true;
   options.head_rate = 1e-2;
@@ -95,7 +96,7 @@ TEST_F(FinetuneTest, RefusesOtherClasses) {
    private:
     std::vector<std::string> two_{"a", "b"};
   };
-  Loader loader(std::make_shared<Two>(12), toy::processor(), {});
+  PictureLoader loader(std::make_shared<Two>(12), toy::processor(), {});
   EXPECT_THAT(error_of([&] { train({}, loader); }),
               HasSubstr("the data set has 2 classes, but the model has 3"));
 }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "pace/base/random.h"
-#include "pace/data/loader.h"
+#include "pace/data/picture_loader.h"
 #include "pace/models/factory.h"
 #include "pace/train/trainer.h"
 
@@ -47,7 +47,7 @@ inline ImageProcessor processor() {
 }
 
 /// Shuffled, and changed at random, so that a resumed run must find its place exactly.
-inline Loader loader(int64_t examples = 60, int64_t batch = 12) {
+inline PictureLoader loader(int64_t examples = 60, int64_t batch = 12) {
   LoaderOptions options;
   options.batch = batch;
   options.threads = 1;
@@ -55,7 +55,7 @@ inline Loader loader(int64_t examples = 60, int64_t batch = 12) {
   options.seed = 5;
   options.augment.crop_padding = 1;
   options.augment.mixup = 0.2;
-  return Loader(std::make_shared<Stripes>(examples), processor(), options);
+  return PictureLoader(std::make_shared<Stripes>(examples), processor(), options);
 }
 
 inline LoadedModel model(uint64_t seed = 3) {
@@ -81,8 +81,8 @@ inline Objective objective(const Model& model) {
   return [&model](const Batch& batch, at::Generator& generator) -> StepFigures {
     Pass pass;
     pass.form = Form::kRelaxed;
-    const Tensor noise = at::randn(batch.pixels.sizes(), generator) * 0.05;
-    const Tensor logits = model.forward(batch.pixels + noise, pass).to(at::kFloat);
+    const Tensor noise = at::randn(batch.inputs.sizes(), generator) * 0.05;
+    const Tensor logits = model.forward(batch.inputs + noise, pass).to(at::kFloat);
     const Tensor loss = at::cross_entropy_loss(logits, batch.targets);
     loss.backward();
     const Tensor right = logits.detach().argmax(1) == batch.labels;
@@ -114,7 +114,7 @@ inline void train_phases(LoadedModel& loaded, Trainer& trainer, double checkpoin
   for (const auto& parameter : all) {
     (parameter.first.starts_with("classifier.") ? head : blocks).push_back(parameter);
   }
-  Loader batches = loader();
+  PictureLoader batches = loader();
   PhaseOptions options;
   options.epochs = epochs;
   options.warmup_steps = 2;

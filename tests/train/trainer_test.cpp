@@ -1,4 +1,5 @@
 #include "pace/train/trainer.h"
+#include "pace/data/picture_loader.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
@@ -46,7 +47,7 @@ std::vector<json> lines_of(const fs::path& folder, bool with_times = false) {
 }
 
 TEST_F(TrainerTest, LossFallsAndMetricsTell) {
-  Loader loader = toy::loader(120, 12);
+  PictureLoader loader = toy::loader(120, 12);
   PhaseOptions options;
   options.epochs = 10;
   options.warmup_steps = 5;
@@ -70,13 +71,13 @@ TEST_F(TrainerTest, LossFallsAndMetricsTell) {
 }
 
 TEST_F(TrainerTest, TrainsInBfloat16) {
-  Loader loader = toy::loader(120, 12);
+  PictureLoader loader = toy::loader(120, 12);
   PhaseOptions options;
   options.epochs = 5;
   options.bf16 = true;
   bool half = false;
   trainer().run(options, loader, everything(), [&](const Batch& batch, at::Generator& generator) {
-    half = at::linear(batch.pixels.flatten(1), at::ones({2, 64})).scalar_type() == at::kBFloat16;
+    half = at::linear(batch.inputs.flatten(1), at::ones({2, 64})).scalar_type() == at::kBFloat16;
     return toy::objective(*model_.model)(batch, generator);
   });
   EXPECT_TRUE(half);
@@ -136,7 +137,7 @@ TEST_F(TrainerTest, FinishedPhasesLeaveTheParametersAlone) {
   LoadedModel other = toy::model(8);
   const NamedTensors before = toy::copy(other.model->parameters().all());
   Trainer second(folder_.path(), toy::kPhases, other.model->parameters().all());
-  Loader loader = toy::loader();
+  PictureLoader loader = toy::loader();
   PhaseOptions options;
   options.name = "blocks";
   second.run(options, loader, {{other.model->parameters().all()}},
@@ -149,7 +150,7 @@ TEST_F(TrainerTest, OnlyTheGroupsAreTrained) {
   const Tensor before = frozen.detach().clone();
   NamedTensors rest = parameters();
   rest.erase(rest.begin());
-  Loader loader = toy::loader();
+  PictureLoader loader = toy::loader();
   trainer().run({}, loader, {{rest, 1e-2, 0.1}}, [&](const Batch& batch, at::Generator& generator) {
     EXPECT_FALSE(frozen.requires_grad());
     return toy::objective(*model_.model)(batch, generator);
@@ -160,7 +161,7 @@ TEST_F(TrainerTest, OnlyTheGroupsAreTrained) {
 }
 
 TEST_F(TrainerTest, NotFiniteIsAnErrorThatSaysWhere) {
-  Loader loader = toy::loader();
+  PictureLoader loader = toy::loader();
   const double nan = std::numeric_limits<double>::quiet_NaN();
   int step = 0;
   EXPECT_THAT(error_of([&] {
@@ -181,7 +182,7 @@ TEST_F(TrainerTest, NotFiniteIsAnErrorThatSaysWhere) {
 TEST_F(TrainerTest, RefusesAnotherRunsCheckpoint) {
   Trainer first = trainer();
   first.stop_after(2);
-  Loader loader = toy::loader();
+  PictureLoader loader = toy::loader();
   const Objective objective = toy::objective(*model_.model);
   first.run({}, loader, everything(), objective);
   PhaseOptions other;
@@ -202,7 +203,7 @@ TEST_F(TrainerTest, RefusesAnotherRunsCheckpoint) {
 }
 
 TEST_F(TrainerTest, RefusesWhatCannotBeTrained) {
-  Loader loader = toy::loader();
+  PictureLoader loader = toy::loader();
   const Objective objective = toy::objective(*model_.model);
   PhaseOptions options;
   options.epochs = -1;
@@ -235,7 +236,7 @@ TEST_F(TrainerTest, BrokenPicturesDoNotShiftAResumedRun) {
     options.threads = 1;
     options.shuffle = true;
     options.skip_broken = true;
-    Loader loader(std::make_shared<Holes>(20), toy::processor(), options);
+    PictureLoader loader(std::make_shared<Holes>(20), toy::processor(), options);
     Trainer trainer(folder, {"train"}, all);
     trainer.stop_after(stop);
     PhaseOptions phase;
