@@ -179,7 +179,8 @@ void Eval::report(const LoadedModel& model, const Evaluation& evaluation,
                         {"options", options_json(*app_)},
                         {"config", full_config(model)}};
   if (model.preprocessor) page.configuration["preprocessor"] = *model.preprocessor;
-  if (model.acm && model.preprocessor && heat_maps_ > 0) {
+  // Where examples leave at different blocks, their maps would not mean the same.
+  if (model.acm && !model.exits && model.preprocessor && heat_maps_ > 0) {
     std::vector<double> budgets;
     for (const Result& result : evaluation.budgets) budgets.push_back(result.budget);
     page.heat_map_budget = nearest_half(budgets);

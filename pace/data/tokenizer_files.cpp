@@ -136,6 +136,7 @@ json added_tokens(const Config& config, const std::vector<json>& specials, const
     }
   }
   std::vector<json> ordered;
+  ordered.reserve(tokens.size());
   for (auto& [content, token] : tokens) ordered.push_back(std::move(token));
   std::stable_sort(ordered.begin(), ordered.end(),
                    [](const json& a, const json& b) { return a["id"] < b["id"]; });

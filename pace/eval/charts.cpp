@@ -246,7 +246,7 @@ std::string example_compute(const Evaluation& evaluation) {
                  .x = svg::fit_axis(0.0, 1.0, 10),
                  .y = {}};
   box.x.high = high;
-  std::string content = svg::axes(box, "share of the dense model's MACs used by a picture", "");
+  std::string content = svg::axes(box, "share of the dense model's MACs used by an example", "");
   const double bin_width = box.width / kBins;
   for (size_t i = 0; i < results.size(); ++i) {
     const double base = box.top + kRow * static_cast<double>(i + 1);
@@ -259,7 +259,7 @@ std::string example_compute(const Evaluation& evaluation) {
       const double tall = std::max(1.0, (kRow - 22) * shares[bin] / most);
       content += fmt::format(
           "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" class=\"bin\">"
-          "<title>{:.1f}% of pictures</title></rect>",
+          "<title>{:.1f}% of examples</title></rect>",
           box.left + bin_width * static_cast<double>(bin) + 0.5, base - tall, bin_width - 1, tall,
           100 * shares[bin]);
     }
@@ -270,7 +270,7 @@ std::string example_compute(const Evaluation& evaluation) {
         svg::text(mean + (at_right ? -6 : 6), base - kRow + 14, at_right ? "value end" : "value",
                   fmt::format("mean {:.1f}%", 100 * results[i].macs_fraction));
   }
-  return svg::drawing(1080, height, "Compute per picture at each budget", content);
+  return svg::drawing(1080, height, "Compute per example at each budget", content);
 }
 
 std::string learners_used(const Result& result) {

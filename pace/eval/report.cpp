@@ -72,8 +72,8 @@ std::string figures(const Evaluation& evaluation) {
     out += figure(percent(best->macs_fraction), "of the MACs keep it within half a point");
     out += figure(percent(best->time_fraction), "of the dense model's time there, measured");
   }
-  out += figure(macs(dense.macs), "MACs per picture, dense");
-  out += figure(milliseconds(dense.seconds_per_item) + " ms", "per picture, dense");
+  out += figure(macs(dense.macs), "MACs per example, dense");
+  out += figure(milliseconds(dense.seconds_per_item) + " ms", "per example, dense");
   return out + "</div>\n";
 }
 
@@ -101,7 +101,7 @@ std::string table(const Evaluation& evaluation) {
   return fmt::format(
       "<div class=\"scroll\"><table>\n<thead><tr><th>setting</th><th>MACs</th>"
       "<th>share of dense</th><th>accuracy</th><th>points against dense</th>"
-      "<th>time, share of dense</th><th>ms per picture</th></tr></thead>\n<tbody>\n{}</tbody>"
+      "<th>time, share of dense</th><th>ms per example</th></tr></thead>\n<tbody>\n{}</tbody>"
       "</table></div>\n",
       rows);
 }
@@ -193,7 +193,7 @@ std::string header(const Report& report) {
   std::string broken;
   if (evaluation.broken > 0) broken = fmt::format(" {} broken were left out.", evaluation.broken);
   return fmt::format(
-      "<header>\n<h1>{}</h1>\n<p>Measured on {} pictures.{} Compute is counted in "
+      "<header>\n<h1>{}</h1>\n<p>Measured on {} examples.{} Compute is counted in "
       "multiply-accumulates (1 MAC = 2 FLOPs); times are taken in turn on the same batches.</p>\n"
       "</header>\n",
       svg::escape(report.title), grouped(evaluation.dense.items), broken);
@@ -218,7 +218,7 @@ std::string render_report(const Report& report) {
   body += "</div>\n";
   if (has_examples(evaluation)) {
     body +=
-        page::section("Compute per picture", "A budget is a mean: each picture gets what it needs.",
+        page::section("Compute per example", "A budget is a mean: each example gets what it needs.",
                       charts::example_compute(evaluation));
   }
   body += learners_section(evaluation);
