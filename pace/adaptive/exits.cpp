@@ -134,10 +134,10 @@ struct Exits::Head {
 
 /// One that is still running.
 struct Exits::Example {
-  int64_t number;                   ///< in the batch
-  double remaining = 1.0;           ///< DACT's p
-  std::vector<double> accumulated;  ///< DACT's a
-  int64_t last = -1, agreed = 0;    ///< the class of the last block, and of how many in a row
+  int64_t number = 0;                    ///< in the batch
+  double remaining = 1.0;                ///< DACT's p
+  std::vector<double> accumulated = {};  ///< DACT's a
+  int64_t last = -1, agreed = 0;         ///< the class of the last block, and of how many in a row
 };
 
 Exits::Exits(const ExitConfig& config, const DepthSpec& spec, Parameters& parameters)
@@ -248,8 +248,8 @@ Tensor Exits::executed(const Tensor& states, const Stack& stack, Pass& pass) con
   const kernels::Sequences whole = pass.sequences;
   Tensor answers = at::empty({whole.count(), spec_.classes});
   Halting halting{at::empty({whole.count()}, at::kLong)};
-  std::vector<Example> running;
-  for (int64_t i = 0; i < whole.count(); ++i) running.push_back({i});
+  std::vector<Example> running(static_cast<size_t>(whole.count()));
+  for (int64_t i = 0; i < whole.count(); ++i) running[static_cast<size_t>(i)].number = i;
   Tensor current = states;
   for (int64_t ran = 1; !running.empty(); ++ran) {
     current = stack.blocks[static_cast<size_t>(ran - 1)]->forward(current, pass);

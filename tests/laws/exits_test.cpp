@@ -102,7 +102,9 @@ TEST_P(ExitLaws, TheLedgerEqualsWhatTheKernelsCountAndARisingPriceNeverExecutesM
     run(model, all, pass);
     EXPECT_EQ(pass.ledger.macs().sum().item<double>(), static_cast<double>(pass.context.macs));
     const Tensor blocks = pass.ledger.halting()->blocks;
-    if (last.defined()) EXPECT_TRUE((blocks <= last).all().item<bool>()) << "at price " << price;
+    if (last.defined()) {
+      EXPECT_TRUE((blocks <= last).all().item<bool>()) << "at price " << price;
+    }
     last = blocks;
   }
   EXPECT_TRUE(last.eq(1).all().item<bool>());
