@@ -16,16 +16,6 @@ namespace {
 constexpr ExitRule kRules[] = {ExitRule::kDact, ExitRule::kEntropy, ExitRule::kConfidence,
                                ExitRule::kPatience, ExitRule::kFixed};
 
-struct Layer {
-  Tensor weight, bias;
-};
-
-Layer add_layer(const std::string& name, int64_t in, int64_t out, double deviation, double bias,
-                Parameters& parameters) {
-  const Tensor weight = parameters.add(name + ".weight", {out, in}, Initial::normal(deviation));
-  return {weight, parameters.add(name + ".bias", {out}, Initial::constant(bias))};
-}
-
 std::vector<double> softmax(const float* scores, int64_t classes) {
   const double most = *std::max_element(scores, scores + classes);
   std::vector<double> probabilities;
@@ -111,8 +101,10 @@ struct Exits::Head {
     constexpr double kHalting = 1.0;
     const auto add = [&](std::optional<kernels::Linear>& layer, const char* part, int64_t out,
                          double bias) {
-      const Layer made = add_layer(name + part, spec.dim, out, spec.deviation, bias, parameters);
+      const LinearParameters made =
+          add_linear(name + part, spec.dim, out, spec.deviation, parameters, bias);
       layer.emplace(made.weight, made.bias);
+      macs += static_cast<double>(spec.dim * out);
     };
     add(dense, "dense", spec.dim, 0.0);
     add(classifier, "classifier", spec.classes, 0.0);
@@ -124,12 +116,14 @@ struct Exits::Head {
     Tensor halting;  ///< [examples, 1] before the sigmoid, or undefined
   };
   Answer answer(const Tensor& states, Pass& pass) const {
+    pass.ledger.charge(macs);
     const Tensor hidden = dense->forward(first_tokens(states, pass), pass.context).tanh();
     return {classifier->forward(hidden, pass.context).to(at::kFloat),
             halting ? halting->forward(hidden, pass.context).to(at::kFloat) : Tensor()};
   }
 
   std::optional<kernels::Linear> dense, classifier, halting;
+  double macs = 0.0;  ///< for one example
 };
 
 /// One that is still running.
@@ -154,17 +148,11 @@ Tensor Exits::run(const Tensor& states, const Stack& stack, Pass& pass) const {
   return pass.form == Form::kRelaxed ? relaxed(states, stack, pass) : executed(states, stack, pass);
 }
 
-double Exits::head_macs() const {
-  const int64_t outputs = spec_.classes + (config_.rule == ExitRule::kDact ? 1 : 0);
-  return static_cast<double>(spec_.dim * (spec_.dim + outputs));
-}
-
 Tensor Exits::relaxed(const Tensor& states, const Stack& stack, Pass& pass) const {
   std::vector<Tensor> scores, remaining;
   Tensor current = states, answer, before;
   for (size_t n = 0; n < heads_.size(); ++n) {
     current = stack.blocks[n]->forward(current, pass);
-    pass.ledger.charge(head_macs());
     const Head::Answer given = heads_[n]->answer(current, pass);
     scores.push_back(given.scores);
     if (!given.halting.defined()) continue;
@@ -253,7 +241,6 @@ Tensor Exits::executed(const Tensor& states, const Stack& stack, Pass& pass) con
   Tensor current = states;
   for (int64_t ran = 1; !running.empty(); ++ran) {
     current = stack.blocks[static_cast<size_t>(ran - 1)]->forward(current, pass);
-    pass.ledger.charge(head_macs());
     const std::vector<int64_t> left = answer(running, current, ran, halting, answers, pass);
     if (left.size() == running.size()) continue;
     std::vector<Example> others;

@@ -58,7 +58,6 @@ class Exits : public DepthPolicy {
   struct Head;
   struct Example;
 
-  double head_macs() const;
   Tensor relaxed(const Tensor& states, const Stack& stack, Pass& pass) const;
   Tensor executed(const Tensor& states, const Stack& stack, Pass& pass) const;
   /// Writes the answers of the examples that may stop after `ran` blocks; returns the places of the

@@ -91,6 +91,13 @@ int64_t Parameters::count() const {
   return scalars;
 }
 
+LinearParameters add_linear(const std::string& name, int64_t in, int64_t out, double deviation,
+                            Parameters& parameters, std::optional<double> bias) {
+  const Tensor weight = parameters.add(name + ".weight", {out, in}, Initial::normal(deviation));
+  if (!bias) return {weight, Tensor()};
+  return {weight, parameters.add(name + ".bias", {out}, Initial::constant(*bias))};
+}
+
 WeightSource no_weights() {
   return [](const std::string&) { return std::nullopt; };
 }

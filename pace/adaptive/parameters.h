@@ -62,6 +62,15 @@ class Parameters {
   std::map<std::string, size_t> index_;
 };
 
+struct LinearParameters {
+  Tensor weight, bias;  ///< [out, in]; [out], or undefined
+};
+
+/// Asks for `<name>.weight` and then `<name>.bias`, which begins with the value `bias` and is left
+/// out where there is none.
+LinearParameters add_linear(const std::string& name, int64_t in, int64_t out, double deviation,
+                            Parameters& parameters, std::optional<double> bias = 0.0);
+
 /// A source that knows nothing: every parameter begins with its Initial.
 WeightSource no_weights();
 

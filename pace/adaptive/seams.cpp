@@ -8,17 +8,6 @@ namespace pace {
 
 namespace {
 
-struct LinearParameters {
-  Tensor weight, bias;  ///< [out, in], [out] or undefined
-};
-
-/// Under Hugging Face's names, with its initial values.
-LinearParameters add_linear(const std::string& name, int64_t in, int64_t out, bool has_bias,
-                            double deviation, Parameters& parameters) {
-  const Tensor weight = parameters.add(name + ".weight", {out, in}, Initial::normal(deviation));
-  return {weight, has_bias ? parameters.add(name + ".bias", {out}, Initial::zeros()) : Tensor()};
-}
-
 class DenseLinear : public TokenMap {
  public:
   DenseLinear(const MapSpec& spec, Parameters& parameters)
@@ -31,8 +20,9 @@ class DenseLinear : public TokenMap {
 
  private:
   static kernels::Linear make_linear(const MapSpec& spec, Parameters& parameters) {
-    const auto [weight, bias] = add_linear(spec.dense_names.at(0), spec.in, spec.out, spec.bias,
-                                           spec.deviation, parameters);
+    const auto [weight, bias] =
+        add_linear(spec.dense_names.at(0), spec.in, spec.out, spec.deviation, parameters,
+                   spec.bias ? std::optional(0.0) : std::nullopt);
     return {weight, bias};
   }
 
@@ -53,9 +43,9 @@ class DenseMlp : public TokenMap {
  private:
   static kernels::Mlp make_mlp(const MapSpec& spec, Parameters& parameters) {
     const auto [in_weight, in_bias] =
-        add_linear(spec.dense_names.at(0), spec.in, spec.hidden, true, spec.deviation, parameters);
+        add_linear(spec.dense_names.at(0), spec.in, spec.hidden, spec.deviation, parameters);
     const auto [out_weight, out_bias] =
-        add_linear(spec.dense_names.at(1), spec.hidden, spec.out, true, spec.deviation, parameters);
+        add_linear(spec.dense_names.at(1), spec.hidden, spec.out, spec.deviation, parameters);
     return {in_weight, in_bias, out_weight, out_bias, spec.activation};
   }
 

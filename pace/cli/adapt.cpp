@@ -144,12 +144,8 @@ void Adapt::declare_exits(CLI::App& app) {
 ExitTraining Adapt::exit_training() const {
   ExitTraining options = exits_;
   options.ponder_on_halting = ponder_ == "halting";
+  options.finetune = with_run(options.finetune, head_rate_, run_);
   options.finetune.epochs = epochs_;
-  if (head_rate_ > 0) options.finetune.head_rate = head_rate_;
-  options.finetune.clip_norm = run_.clip;
-  options.finetune.checkpoint_seconds = run_.checkpoint_seconds;
-  options.finetune.bf16 = run_.bf16;
-  options.finetune.seed = run_.seed;
   return options;
 }
 

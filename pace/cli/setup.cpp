@@ -195,6 +195,15 @@ void TrainingRun::commit(const json& results) {
   folder_.commit(scratch);
 }
 
+FinetuneOptions with_run(FinetuneOptions options, double head_rate, const RunOptions& run) {
+  if (head_rate > 0) options.head_rate = head_rate;
+  options.clip_norm = run.clip;
+  options.checkpoint_seconds = run.checkpoint_seconds;
+  options.bf16 = run.bf16;
+  options.seed = run.seed;
+  return options;
+}
+
 LoaderOptions training_loader(const DataOptions& data, const RunOptions& run, int64_t examples) {
   LoaderOptions options = data.loader(run.seed);
   options.shuffle = true;

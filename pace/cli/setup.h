@@ -8,6 +8,7 @@
 #include "pace/data/image_processor.h"
 #include "pace/data/tokenizer.h"
 #include "pace/models/factory.h"
+#include "pace/train/finetune.h"
 
 namespace pace::cli {
 
@@ -81,6 +82,9 @@ class TrainingRun {
   json record_;
   bool committed_ = false;
 };
+
+/// What a run's options say of a training; a `head_rate` of 0 is that of the backbone.
+FinetuneOptions with_run(FinetuneOptions options, double head_rate, const RunOptions& run);
 
 /// A loader for training on the data: shuffled, augmented, batches full where there are enough.
 LoaderOptions training_loader(const DataOptions& data, const RunOptions& run, int64_t examples);

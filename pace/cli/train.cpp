@@ -34,7 +34,6 @@ class Train : public Command {
   json preprocessor_for(const LoadedModel& loaded) const;
   /// Gives the model what its inputs are prepared with; returns the folder that says so.
   std::string prepare_inputs(LoadedModel& loaded) const;
-  FinetuneOptions finetune_options() const;
   std::string card(const LoadedModel& loaded, const json& results) const;
   void print(const json& results) const;
 
@@ -125,16 +124,6 @@ std::string Train::prepare_inputs(LoadedModel& loaded) const {
   return model_;
 }
 
-FinetuneOptions Train::finetune_options() const {
-  FinetuneOptions options = training_;
-  if (head_rate_ > 0) options.head_rate = head_rate_;
-  options.clip_norm = run_.clip;
-  options.checkpoint_seconds = run_.checkpoint_seconds;
-  options.bf16 = run_.bf16;
-  options.seed = run_.seed;
-  return options;
-}
-
 int Train::run(Terminal& terminal) {
   if (model_.empty() && architecture_.empty()) {
     throw UsageError("give --model FOLDER to start from, or --architecture FILE");
@@ -155,7 +144,7 @@ int Train::run(Terminal& terminal) {
   EpochHook hook;
   if (held_out) hook = [&](int64_t) { return StepFigures{{"held_out_accuracy", accuracy()}}; };
   Trainer trainer(run.path(), {kFinetunePhase}, loaded.model->parameters().all(), terminal);
-  finetune(loaded, finetune_options(), *loader, trainer, hook);
+  finetune(loaded, with_run(training_, head_rate_, run_), *loader, trainer, hook);
 
   json results = {{"out", run_.out},
                   {"training_items", data.training->size()},

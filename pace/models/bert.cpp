@@ -14,22 +14,18 @@ namespace {
 /// In front of the names of all tensors but the classifier's.
 const char* prefix_of(const BertConfig& config) { return config.roberta ? "roberta." : "bert."; }
 
-std::vector<BlockNames> block_names(const BertConfig& config) {
-  std::vector<BlockNames> all;
-  for (int64_t index = 0; index < config.encoder.layers; ++index) {
-    const std::string layer = fmt::format("{}encoder.layer.{}.", prefix_of(config), index);
-    BlockNames names;
-    names.query = layer + "attention.self.query";
-    names.key = layer + "attention.self.key";
-    names.value = layer + "attention.self.value";
-    names.output = layer + "attention.output.dense";
-    names.norm1 = layer + "attention.output.LayerNorm";
-    names.mlp_in = layer + "intermediate.dense";
-    names.mlp_out = layer + "output.dense";
-    names.norm2 = layer + "output.LayerNorm";
-    all.push_back(std::move(names));
-  }
-  return all;
+BlockNames block_names(const BertConfig& config, int64_t index) {
+  const std::string layer = fmt::format("{}encoder.layer.{}.", prefix_of(config), index);
+  BlockNames names;
+  names.query = layer + "attention.self.query";
+  names.key = layer + "attention.self.key";
+  names.value = layer + "attention.self.value";
+  names.output = layer + "attention.output.dense";
+  names.norm1 = layer + "attention.output.LayerNorm";
+  names.mlp_in = layer + "intermediate.dense";
+  names.mlp_out = layer + "output.dense";
+  names.norm2 = layer + "output.LayerNorm";
+  return names;
 }
 
 /// From token numbers to states: the sum of what word, type and position stand for, normed.
@@ -86,9 +82,9 @@ class Head {
  private:
   static kernels::Linear linear(const std::string& name, int64_t out, const BertConfig& config,
                                 Parameters& parameters) {
-    const Tensor weight = parameters.add(name + ".weight", {out, config.encoder.dim},
-                                         Initial::normal(config.encoder.initializer_range));
-    return {weight, parameters.add(name + ".bias", {out}, Initial::zeros())};
+    const auto [weight, bias] =
+        add_linear(name, config.encoder.dim, out, config.encoder.initializer_range, parameters);
+    return {weight, bias};
   }
 
   kernels::Linear pooler_, classifier_;
@@ -103,7 +99,9 @@ class Bert : public Model {
         labels_(class_labels(json_, where)),
         parameters_(std::move(parameters)),
         embeddings_(config_, *parameters_),
-        stack_{make_encoder(config_.encoder, block_names(config_), build_map, *parameters_, specs_),
+        stack_{make_encoder(
+                   config_.encoder, [this](int64_t block) { return block_names(config_, block); },
+                   build_map, *parameters_, specs_),
                [this](const Tensor& states, Pass& pass) { return read_out(states, pass); }},
         head_(config_, *parameters_),
         depth_(build_depth(depth_spec(config_.encoder, config_.classes), *parameters_)) {}

@@ -80,15 +80,14 @@ class EncoderBlock : public Block {
 
 }  // namespace
 
-std::vector<std::unique_ptr<Block>> make_encoder(const EncoderShape& shape,
-                                                 const std::vector<BlockNames>& names,
-                                                 const MapBuilder& build_map,
-                                                 Parameters& parameters,
-                                                 std::vector<MapSpec>& specs) {
+std::vector<std::unique_ptr<Block>> make_encoder(
+    const EncoderShape& shape, const std::function<BlockNames(int64_t block)>& names,
+    const MapBuilder& build_map, Parameters& parameters, std::vector<MapSpec>& specs) {
   std::vector<std::unique_ptr<Block>> blocks;
-  for (const BlockNames& block : names) {
-    const std::vector<MapSpec> own = block_specs(shape, block, static_cast<int>(blocks.size()));
-    blocks.push_back(std::make_unique<EncoderBlock>(shape, block, own, build_map, parameters));
+  for (int64_t block = 0; block < shape.layers; ++block) {
+    const BlockNames own_names = names(block);
+    const std::vector<MapSpec> own = block_specs(shape, own_names, static_cast<int>(block));
+    blocks.push_back(std::make_unique<EncoderBlock>(shape, own_names, own, build_map, parameters));
     specs.insert(specs.end(), own.begin(), own.end());
   }
   return blocks;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,11 +30,9 @@ struct BlockNames {
 
 /// The blocks of an encoder: attention and MLP, each with a residual sum. `build_map` makes every
 /// MLP and projection, whose specs are appended to `specs` in order of execution.
-std::vector<std::unique_ptr<Block>> make_encoder(const EncoderShape& shape,
-                                                 const std::vector<BlockNames>& names,
-                                                 const MapBuilder& build_map,
-                                                 Parameters& parameters,
-                                                 std::vector<MapSpec>& specs);
+std::vector<std::unique_ptr<Block>> make_encoder(
+    const EncoderShape& shape, const std::function<BlockNames(int64_t block)>& names,
+    const MapBuilder& build_map, Parameters& parameters, std::vector<MapSpec>& specs);
 
 /// What a depth policy hears of such an encoder with a classifier behind it.
 DepthSpec depth_spec(const EncoderShape& shape, int64_t classes);

@@ -15,26 +15,22 @@ namespace {
 /// In front of the names of all tensors but the classifier's.
 const char* prefix_of(const ViTConfig& config) { return config.dinov2 ? "dinov2." : "vit."; }
 
-std::vector<BlockNames> block_names(const ViTConfig& config) {
-  std::vector<BlockNames> all;
-  for (int64_t index = 0; index < config.encoder.layers; ++index) {
-    const std::string layer = fmt::format("{}encoder.layer.{}.", prefix_of(config), index);
-    BlockNames names;
-    names.query = layer + "attention.attention.query";
-    names.key = layer + "attention.attention.key";
-    names.value = layer + "attention.attention.value";
-    names.output = layer + "attention.output.dense";
-    names.norm1 = layer + (config.dinov2 ? "norm1" : "layernorm_before");
-    names.norm2 = layer + (config.dinov2 ? "norm2" : "layernorm_after");
-    names.mlp_in = layer + (config.dinov2 ? "mlp.fc1" : "intermediate.dense");
-    names.mlp_out = layer + (config.dinov2 ? "mlp.fc2" : "output.dense");
-    if (config.dinov2) {
-      names.scale1 = layer + "layer_scale1.lambda1";
-      names.scale2 = layer + "layer_scale2.lambda1";
-    }
-    all.push_back(std::move(names));
+BlockNames block_names(const ViTConfig& config, int64_t index) {
+  const std::string layer = fmt::format("{}encoder.layer.{}.", prefix_of(config), index);
+  BlockNames names;
+  names.query = layer + "attention.attention.query";
+  names.key = layer + "attention.attention.key";
+  names.value = layer + "attention.attention.value";
+  names.output = layer + "attention.output.dense";
+  names.norm1 = layer + (config.dinov2 ? "norm1" : "layernorm_before");
+  names.norm2 = layer + (config.dinov2 ? "norm2" : "layernorm_after");
+  names.mlp_in = layer + (config.dinov2 ? "mlp.fc1" : "intermediate.dense");
+  names.mlp_out = layer + (config.dinov2 ? "mlp.fc2" : "output.dense");
+  if (config.dinov2) {
+    names.scale1 = layer + "layer_scale1.lambda1";
+    names.scale2 = layer + "layer_scale2.lambda1";
   }
-  return all;
+  return names;
 }
 
 /// Position embeddings [1 + side*side, dim] to train from scratch with: zeros for the class token,
@@ -102,7 +98,9 @@ class ViT : public Model {
         labels_(class_labels(json_, where)),
         parameters_(std::move(parameters)),
         embeddings_(config_, *parameters_),
-        stack_{make_encoder(config_.encoder, block_names(config_), build_map, *parameters_, specs_),
+        stack_{make_encoder(
+                   config_.encoder, [this](int64_t block) { return block_names(config_, block); },
+                   build_map, *parameters_, specs_),
                [this](const Tensor& states, Pass& pass) { return read_out(states, pass); }},
         norm_(make_norm(std::string(prefix_of(config_)) + "layernorm", config_.encoder,
                         *parameters_)),
