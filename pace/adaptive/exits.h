@@ -23,8 +23,8 @@ ExitRule exit_rule(const std::string& name, const std::string& where);
 /// Written under config["pace"]["exits"].
 struct ExitConfig {
   ExitRule rule = ExitRule::kDact;
-  /// DACT: what the runner-up is taken to gain at most from the d blocks that are left, where p of
-  /// the answer has not halted: 1 - (1 - P)(1 - p)^d, or the paper's looser P + p d.
+  /// DACT: what the runner-up P is taken to gain at most from the d blocks that are left, where
+  /// each moves p of the answer: 1 - (1 - P)(1 - p)^d, or the paper's looser P + p d.
   bool paper_bound = false;
 
   nlohmann::json to_json() const;
@@ -39,16 +39,21 @@ struct ExitConfig {
 /// In the relaxed form every block runs; the ledger gets the halting outputs and all answers. In
 /// the executed form an example leaves the batch as soon as the rule says so. The dial is the
 /// pass's price, from 0 for the safest to 1 for the earliest exit:
-///   DACT      stops when the bounds of winner and runner-up are no more than the price apart the
-///             wrong way; at 0, stopping cannot change the class that all blocks would give
+///   DACT      stops when the runner-up cannot overtake any more, were each block that is left to
+///             move 1 - price of what has not halted; at 0, stopping cannot change the class that
+///             all blocks would give
 ///   entropy   stops when the entropy, as a share of ln classes, is at most the price
 ///   confidence stops when the greatest probability is at least 1 - price
 ///   patience  stops when ceil((1 - price) N) blocks in a row agree
 ///   fixed     stops after ceil((1 - price) N) blocks
-/// Beyond the papers, every head has a hidden layer of its own, as the classifier of BERT has.
+/// Beyond the papers, every head has a hidden layer of its own, as the classifier of BERT has, and
+/// the halting unit sees the head's answer: h = sigmoid(w z + b + v (lead of the best score)), z
+/// the hidden layer. How sure an answer is stands in no direction of z, as sureness of either class
+/// is.
 class Exits : public DepthPolicy {
  public:
-  /// Parameters are named `exit.<block>.dense`, `.classifier` and (DACT) `.halting`.
+  /// Parameters are named `exit.<block>.dense`, `.classifier` and (DACT) `.halting`,
+  /// `.halting.gap`. Throws Error for a model with fewer than two classes.
   Exits(const ExitConfig& config, const DepthSpec& spec, Parameters& parameters);
   ~Exits() override;
 
@@ -65,7 +70,7 @@ class Exits : public DepthPolicy {
   std::vector<int64_t> answer(std::vector<Example>& running, const Tensor& states, int64_t ran,
                               Halting& halting, Tensor& answers, Pass& pass) const;
   /// Whether the example may stop after `ran` blocks, given what the head of the last one says.
-  bool stops(Example& example, const float* scores, const float* halting, int64_t ran,
+  bool stops(Example& example, const float* scores, double halting, int64_t ran,
              double price) const;
   bool dact_stops(Example& example, const std::vector<double>& probabilities, double halting,
                   int64_t ran, double price) const;

@@ -24,6 +24,8 @@ class Adapt : public Command {
   void declare_modules(CLI::App& app);
   void declare_phases(CLI::App& app);
   void declare_exits(CLI::App& app);
+  /// Options from place `modules` on are refused beside --exits, those from `exits` on without it.
+  static void keep_apart(CLI::App& app, size_t modules, size_t exits);
   ExitTraining exit_training() const;
   /// Replaces maps by modules in three phases, or puts exits after the blocks.
   LoadedModel make_modules(const LoadedModel& dense, Loader& loader, Loader& held_out,
@@ -57,9 +59,12 @@ void Adapt::declare(CLI::App& app) {
       ->check(at_least(1))
       ->default_str("1000, or 20 % if that is less");
   run_.declare(app);
+  const size_t modules = app.get_options().size();
   declare_modules(app);
   declare_phases(app);
+  const size_t exits = app.get_options().size();
   declare_exits(app);
+  keep_apart(app, modules, exits);
   threads_.declare(app);
   app.add_flag("--json", json_, "print the results as JSON");
 }
@@ -127,7 +132,10 @@ void Adapt::declare_exits(CLI::App& app) {
       ->check(CLI::IsMember({"dact", "entropy", "confidence", "patience", "fixed"}));
   app.add_flag("--paper-bound", paper_bound_,
                "dact: the paper's bound on what the runner-up can gain, looser than ours");
-  app.add_option("--epochs", epochs_, "exits: epochs of joint training")->check(above(0));
+  app.add_option("--epochs", epochs_,
+                 "exits: epochs of joint training (0: take a model that has exits as it is, and "
+                 "calibrate it for another rule)")
+      ->check(at_least(0));
   app.add_option("--rate", exits_.finetune.learning_rate, "exits: learning rate")
       ->check(at_least(0));
   app.add_option("--head-rate", head_rate_, "exits: learning rate of the exits (0: as --rate)")
@@ -136,9 +144,22 @@ void Adapt::declare_exits(CLI::App& app) {
                  "exits: steps to full learning rate")
       ->check(at_least(0));
   app.add_option("--ponder", exits_.ponder, "dact: weight of the ponder cost")->check(at_least(0));
+  app.add_option("--weight-exits", exits_.weight_exits,
+                 "dact: weight of every exit's own loss beside that of the accumulated answer (0: "
+                 "the paper's loss)")
+      ->check(at_least(0));
   app.add_option("--ponder-cost", ponder_,
                  "dact: remaining (the sum of p_n) or halting (the sum of h_n)")
       ->check(CLI::IsMember({"remaining", "halting"}));
+}
+
+void Adapt::keep_apart(CLI::App& app, size_t modules, size_t exits) {
+  const std::vector<CLI::Option*> options = app.get_options();
+  CLI::Option* rule = app.get_option("--exits");
+  for (size_t i = modules; i < exits; ++i) options[i]->excludes(rule);
+  for (size_t i = exits; i < options.size(); ++i) {
+    if (options[i] != rule) options[i]->needs(rule);
+  }
 }
 
 ExitTraining Adapt::exit_training() const {
@@ -198,7 +219,6 @@ int Adapt::run(Terminal& terminal) {
   if (rule_.empty() && start.adaptive()) {
     fail("'{}' is an adaptive model; adapt starts from a dense one", model_);
   }
-  if (start.exits) fail("'{}' has exits already", model_);
   const TrainingData data = open_training_data(data_, {calibration_, kCalibrationPart}, run_.seed);
   if (!data.held_out) fail("'{}' is too small to keep examples for calibration", data_.data);
 

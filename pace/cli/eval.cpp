@@ -14,6 +14,7 @@ namespace pace::cli {
 namespace {
 
 const std::vector<double> kBudgets{1.0, 0.75, 0.5, 0.25};
+constexpr size_t kTexts = 3;  ///< in the report for each number of blocks
 
 /// Another model measured on the same data.
 struct Baseline {
@@ -45,10 +46,10 @@ std::vector<double> possible(const LoadedModel& model, const std::vector<double>
   return kept;
 }
 
-/// Where heat maps tell most: in the middle, where gates have to choose.
-double nearest_half(const std::vector<double>& budgets) {
-  return *std::min_element(budgets.begin(), budgets.end(), [](double a, double b) {
-    return std::abs(a - 0.5) < std::abs(b - 0.5);
+/// Where examples tell most: in the middle, where the model has to choose.
+const Result& nearest_half(const std::vector<Result>& results) {
+  return *std::min_element(results.begin(), results.end(), [](const Result& a, const Result& b) {
+    return std::abs(a.budget - 0.5) < std::abs(b.budget - 0.5);
   });
 }
 
@@ -73,8 +74,8 @@ class Eval : public Command {
                           const std::vector<double>& budgets, Terminal& terminal) const;
   json results(const Evaluation& evaluation, const std::vector<Series>& series) const;
   void print(const Evaluation& evaluation, const std::vector<Series>& series) const;
-  void report(const LoadedModel& model, const Evaluation& evaluation, std::vector<Series> series,
-              Terminal& terminal) const;
+  void report(const LoadedModel& model, const Evaluation& evaluation,
+              std::vector<Series> series) const;
 
   const CLI::App* app_ = nullptr;
   DataOptions data_;
@@ -169,7 +170,7 @@ void Eval::print(const Evaluation& evaluation, const std::vector<Series>& series
 }
 
 void Eval::report(const LoadedModel& model, const Evaluation& evaluation,
-                  std::vector<Series> series, Terminal& terminal) const {
+                  std::vector<Series> series) const {
   Report page;
   page.title = folder_name(model_);
   page.evaluation = evaluation;
@@ -179,14 +180,18 @@ void Eval::report(const LoadedModel& model, const Evaluation& evaluation,
                         {"options", options_json(*app_)},
                         {"config", full_config(model)}};
   if (model.preprocessor) page.configuration["preprocessor"] = *model.preprocessor;
+  const std::vector<std::string> labels = model.model->labels();
+  const Result& half = nearest_half(evaluation.budgets);
   // Where examples leave at different blocks, their maps would not mean the same.
   if (model.acm && !model.exits && model.preprocessor && heat_maps_ > 0) {
-    std::vector<double> budgets;
-    for (const Result& result : evaluation.budgets) budgets.push_back(result.budget);
-    page.heat_map_budget = nearest_half(budgets);
+    page.heat_map_budget = half.budget;
     page.heat_maps = heat_maps(model, processor_of(model, model_),
-                               *open_data_for(data_, model.model->labels(), terminal),
-                               page.heat_map_budget, heat_maps_, 0);
+                               *open_data_for(data_, labels, quiet()), half.budget, heat_maps_, 0);
+  }
+  if (model.exits && reads_text(model.model->config())) {
+    page.examples_budget = half.budget;
+    page.text_examples = text_examples(half, evaluation.indices,
+                                       *open_data_for(data_, labels, quiet()), labels, kTexts);
   }
   write_report(report_, page);
 }
@@ -222,7 +227,7 @@ int Eval::run(Terminal& terminal) {
   } else {
     print(evaluation, series);
   }
-  if (!report_.empty()) report(model, evaluation, std::move(series), terminal);
+  if (!report_.empty()) report(model, evaluation, std::move(series));
   return 0;
 }
 

@@ -20,6 +20,7 @@ namespace {
 struct Prediction {
   at::Tensor logits, probabilities;  ///< float [classes]
   double macs = 0.0, macs_fraction = 1.0;
+  std::optional<int64_t> blocks;  ///< run; of a model with exits
 };
 
 /// What a model is asked, as it takes it.
@@ -49,6 +50,9 @@ Prediction predict(const LoadedModel& model, double budget, const at::Tensor& in
   prediction.probabilities = prediction.logits.softmax(0);
   prediction.macs = pass.ledger.macs()[0].item<double>();
   prediction.macs_fraction = prediction.macs / model.model->dense_macs(input).item<double>();
+  if (const auto& halting = pass.ledger.halting()) {
+    prediction.blocks = halting->blocks[0].item<int64_t>();
+  }
   return prediction;
 }
 
@@ -136,8 +140,9 @@ class Predict : public Command {
     if (!json_) {
       std::cout << input << ":";
       for (const int64_t c : order) std::cout << fmt::format(" {} {}", labels.at(c), percent(p[c]));
-      std::cout << fmt::format(" ({} of the dense operations)\n",
-                               percent(prediction.macs_fraction));
+      std::cout << fmt::format(
+          " ({} of the dense operations{})\n", percent(prediction.macs_fraction),
+          prediction.blocks ? fmt::format(", {} blocks", *prediction.blocks) : "");
       return;
     }
     json probabilities = json::object();
@@ -147,6 +152,7 @@ class Predict : public Command {
                    {"probabilities", probabilities},
                    {"macs", prediction.macs},
                    {"macs_fraction", prediction.macs_fraction}};
+    if (prediction.blocks) object["blocks"] = *prediction.blocks;
     if (logits_) {
       const float* logits = prediction.logits.const_data_ptr<float>();
       object["logits"] = std::vector<float>(logits, logits + prediction.logits.numel());

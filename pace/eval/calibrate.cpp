@@ -123,6 +123,9 @@ void fill_between(const PriceSearch& search, const CalibrationPoint& low,
   const double excess = search.fraction(middle.budget, middle.price) - middle.budget;
   if (std::abs(excess) <= kInterpolationError) return;
   middle.price = search.price(middle.budget, middle.price);
+  // A rule that counts blocks takes steps: no price between two of them meets a budget between.
+  const double missed = search.fraction(middle.budget, middle.price) - middle.budget;
+  if (std::abs(missed) > kInterpolationError) return;
   fill_between(search, low, middle, halvings - 1, points);
   points.push_back(middle);
   fill_between(search, middle, high, halvings - 1, points);

@@ -57,15 +57,21 @@ std::string legend(const std::vector<Entry>& entries) {
   return out + "</ul>\n";
 }
 
+/// What stands along the axes of a chart of results.
+struct Measures {
+  double Result::*x;
+  double Result::*y;
+};
+
 /// A line through points with a marker on each.
 std::string series(const svg::Frame& box, const std::string& css, size_t shape,
-                   const std::vector<Result>& results, double Result::*value,
+                   const std::vector<Result>& results, const Measures& measures,
                    std::string_view name) {
   Points points;
   std::string marks;
   for (const Result& result : results) {
-    if (std::isnan(result.*value)) continue;
-    points.emplace_back(box.px(result.macs_fraction), box.py(result.*value));
+    if (std::isnan(result.*measures.x) || std::isnan(result.*measures.y)) continue;
+    points.emplace_back(box.px(result.*measures.x), box.py(result.*measures.y));
     marks +=
         svg::marker(shape, points.back().first, points.back().second, "mark", tip(name, result));
   }
@@ -95,12 +101,13 @@ svg::Axis accuracy_axis(const Report& report) {
   return svg::fit_axis(std::max(0.0, low - 0.05 * span), std::min(1.0, high + 0.05 * span), 6);
 }
 
-svg::Axis macs_axis(const Report& report) {
+/// A range of shares of the dense model's cost that holds all that are shown.
+svg::Axis share_axis(const Report& report, double Result::*share) {
   double low = 0.8, high = 1.0;
   const auto widen = [&](const std::vector<Result>& results) {
     for (const Result& result : results) {
-      low = std::min(low, result.macs_fraction);
-      high = std::max(high, result.macs_fraction);
+      low = std::min(low, result.*share);
+      high = std::max(high, result.*share);
     }
   };
   widen(report.evaluation.budgets);
@@ -111,15 +118,64 @@ svg::Axis macs_axis(const Report& report) {
   return axis;
 }
 
-std::string accuracy_labels(const svg::Frame& box, const std::vector<Result>& results) {
+svg::Axis blocks_axis(size_t blocks) {
+  svg::Axis axis;
+  axis.low = 0.8;
+  axis.high = static_cast<double>(blocks) + 0.2;
+  axis.percent = false;
+  for (size_t n = 1; n <= blocks; ++n) axis.ticks.push_back(static_cast<double>(n));
+  return axis;
+}
+
+std::string accuracy_labels(const svg::Frame& box, const std::vector<Result>& results,
+                            double Result::*x) {
   if (results.size() > 8) return {};
   std::string out;
   for (const Result& result : results) {
-    if (std::isnan(result.accuracy)) continue;
-    out += svg::text(box.px(result.macs_fraction), box.py(result.accuracy) + 19, "value middle",
+    if (std::isnan(result.accuracy) || std::isnan(result.*x)) continue;
+    out += svg::text(box.px(result.*x), box.py(result.accuracy) + 19, "value middle",
                      fmt::format("{:.1f}", 100 * result.accuracy));
   }
   return out;
+}
+
+/// A quantity that accuracy is drawn against.
+struct Cost {
+  double Result::*value;
+  svg::Axis axis;
+  std::string name;    ///< of the axis
+  double dense = 1.0;  ///< the dense model's
+};
+
+/// The adaptive model, the dense one as a line, the baselines, and a legend.
+std::string accuracy_over(const Report& report, const Cost& cost) {
+  const svg::Frame box = frame(cost.axis, accuracy_axis(report));
+  const Measures measures{cost.value, &Result::accuracy};
+  const Result& dense = report.evaluation.dense;
+  std::vector<Entry> entries{{"s0", "adaptive", 0}};
+  std::string content = svg::axes(box, cost.name, "accuracy");
+  std::string curves;
+  if (!std::isnan(dense.accuracy)) {
+    const double y = box.py(dense.accuracy);
+    curves += fmt::format("<g class=\"dense\">{}{}</g>",
+                          svg::line(box.left, y, box.left + box.width, y, "curve dashed"),
+                          svg::marker(3, box.px(cost.dense), y, "mark", tip("dense", dense)));
+    entries.push_back({"dense", "dense", 3, true});
+  }
+  for (size_t i = 0; i < report.baselines.size(); ++i) {
+    const std::string css = fmt::format("s{}", 1 + i % 4);
+    const Series& baseline = report.baselines[i];
+    curves += series(box, css, 1 + i, by_cost(baseline.points), measures, baseline.name);
+    entries.push_back({css, baseline.name, 1 + i});
+  }
+  const std::vector<Result> adaptive = by_cost(report.evaluation.budgets);
+  curves += series(box, "s0 first", 0, adaptive, measures, "adaptive");
+  content += fmt::format(
+      "<clipPath id=\"plot\"><rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>"
+      "</clipPath><g clip-path=\"url(#plot)\">{}</g>",
+      box.left - 6, box.top - 6, box.width + 12, box.height + 6, curves);
+  content += accuracy_labels(box, adaptive, cost.value);
+  return legend(entries) + svg::drawing(kWidth, kHeight, "Accuracy against " + cost.name, content);
 }
 
 /// "layer.3.mlp" -> {"mlp", "layer 3"}: parts of one kind stand together.
@@ -131,37 +187,39 @@ std::pair<std::string, std::string> kind_and_place(const std::string& site) {
   return {site.substr(dot + 1), place};
 }
 
-/// No learner is grey, as it is nothing; more are brighter.
-std::string learner_colour(size_t k, size_t most) {
+/// None is grey, as it is nothing; more are brighter.
+std::string amount_colour(size_t k, size_t most) {
   if (k == 0) return "var(--none)";
   return svg::viridis_css(most == 1 ? 0.6 : 0.1 + 0.85 * static_cast<double>(k - 1) / (most - 1));
 }
 
-std::string learner_bar(const std::string& place, const SiteChoices& part) {
+/// A bar divided by how many (tokens, say) have each amount k = 0, 1, ... of something, with the
+/// mean amount at its end; `meaning` is put between the two in tooltips.
+std::string amounts_bar(const std::string& name, const std::vector<int64_t>& counts,
+                        std::string_view meaning) {
   const double total = static_cast<double>(
-      std::max<int64_t>(1, std::accumulate(part.tokens.begin(), part.tokens.end(), int64_t{0})));
-  const size_t most = part.tokens.size() - 1;
+      std::max<int64_t>(1, std::accumulate(counts.begin(), counts.end(), int64_t{0})));
+  const size_t most = counts.size() - 1;
   double mean = 0.0;
   std::string segments;
   for (size_t k = 0; k <= most; ++k) {
-    const double share = static_cast<double>(part.tokens[k]) / total;
+    const double share = static_cast<double>(counts[k]) / total;
     mean += share * static_cast<double>(k);
-    if (part.tokens[k] == 0) continue;
-    segments += fmt::format(
-        "<i style=\"width:{:.2f}%;background:{}\" title=\"{} of {} learners: {:.1f}% of tokens\">"
-        "</i>",
-        100 * share, learner_colour(k, most), k, most, 100 * share);
+    if (counts[k] == 0) continue;
+    segments +=
+        fmt::format("<i style=\"width:{:.2f}%;background:{}\" title=\"{} of {} {}: {:.1f}%\"></i>",
+                    100 * share, amount_colour(k, most), k, most, meaning, 100 * share);
   }
   return fmt::format(
       "<div class=\"row\"><span>{}</span><div class=\"stack\">{}</div><b>{:.1f}</b></div>",
-      svg::escape(place), segments, mean);
+      svg::escape(name), segments, mean);
 }
 
-std::string learner_legend(size_t most) {
-  std::string out = "<ul class=\"legend\"><li>learners run:</li>";
-  for (size_t k = 0; k <= most; ++k) {
+std::string amounts_legend(std::string_view what, size_t least, size_t most) {
+  std::string out = fmt::format("<ul class=\"legend\"><li>{}:</li>", what);
+  for (size_t k = least; k <= most; ++k) {
     out += fmt::format("<li><i class=\"swatch\" style=\"background:{}\"></i>{}</li>",
-                       learner_colour(k, most), k);
+                       amount_colour(k, most), k);
   }
   return out + "</ul>\n";
 }
@@ -178,33 +236,20 @@ std::vector<double> histogram(const std::vector<float>& values, double high, siz
 
 }  // namespace
 
-std::string accuracy_curve(const Report& report) {
-  const svg::Frame box = frame(macs_axis(report), accuracy_axis(report));
-  const Result& dense = report.evaluation.dense;
-  std::vector<Entry> entries{{"s0", "adaptive", 0}};
-  std::string content = svg::axes(box, "share of the dense model's MACs", "accuracy");
-  std::string curves;
-  if (!std::isnan(dense.accuracy)) {
-    const double y = box.py(dense.accuracy);
-    curves += fmt::format("<g class=\"dense\">{}{}</g>",
-                          svg::line(box.left, y, box.left + box.width, y, "curve dashed"),
-                          svg::marker(3, box.px(1.0), y, "mark", tip("dense", dense)));
-    entries.push_back({"dense", "dense", 3, true});
-  }
-  for (size_t i = 0; i < report.baselines.size(); ++i) {
-    const std::string css = fmt::format("s{}", 1 + i % 4);
-    const Series& baseline = report.baselines[i];
-    curves += series(box, css, 1 + i, by_cost(baseline.points), &Result::accuracy, baseline.name);
-    entries.push_back({css, baseline.name, 1 + i});
-  }
-  const std::vector<Result> adaptive = by_cost(report.evaluation.budgets);
-  curves += series(box, "s0 first", 0, adaptive, &Result::accuracy, "adaptive");
-  content += fmt::format(
-      "<clipPath id=\"plot\"><rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>"
-      "</clipPath><g clip-path=\"url(#plot)\">{}</g>",
-      box.left - 6, box.top - 6, box.width + 12, box.height + 6, curves);
-  content += accuracy_labels(box, adaptive);
-  return legend(entries) + svg::drawing(kWidth, kHeight, "Accuracy against compute", content);
+std::string accuracy_over_macs(const Report& report) {
+  return accuracy_over(report, {&Result::macs_fraction, share_axis(report, &Result::macs_fraction),
+                                "share of the dense model's MACs"});
+}
+
+std::string accuracy_over_time(const Report& report) {
+  return accuracy_over(report, {&Result::time_fraction, share_axis(report, &Result::time_fraction),
+                                "measured time, share of the dense model's"});
+}
+
+std::string accuracy_over_blocks(const Report& report) {
+  const size_t blocks = report.evaluation.budgets.front().exits.size();
+  return accuracy_over(report, {&Result::blocks, blocks_axis(blocks), "blocks run, mean",
+                                static_cast<double>(blocks)});
 }
 
 std::string time_curve(const Evaluation& evaluation) {
@@ -222,8 +267,8 @@ std::string time_curve(const Evaluation& evaluation) {
   std::string content = svg::axes(box, "share of the dense model's MACs",
                                   "measured time, share of the dense model's");
   content += svg::line(box.px(0), box.py(0), box.px(1), box.py(1), "curve dashed ideal");
-  content +=
-      series(box, "s0 first", 0, by_cost(evaluation.budgets), &Result::time_fraction, "adaptive");
+  content += series(box, "s0 first", 0, by_cost(evaluation.budgets),
+                    {&Result::macs_fraction, &Result::time_fraction}, "adaptive");
   content += fmt::format("<g class=\"dense\">{}</g>",
                          svg::marker(3, box.px(1), box.py(1), "mark", "dense: 100% of the time"));
   return legend({{"s0", "adaptive", 0}, {"ideal", "time in proportion to MACs", 0, true}}) +
@@ -281,14 +326,25 @@ std::string learners_used(const Result& result) {
     auto group = std::find_if(groups.begin(), groups.end(),
                               [&, &name = kind](const auto& entry) { return entry.first == name; });
     if (group == groups.end()) group = groups.insert(groups.end(), {kind, ""});
-    group->second += learner_bar(place, part);
+    group->second += amounts_bar(place, part.tokens, "learners, tokens");
     most = std::max(most, part.tokens.size() - 1);
   }
-  std::string out = learner_legend(most) + "<div class=\"groups\">";
+  std::string out = amounts_legend("learners run", 0, most) + "<div class=\"groups\">";
   for (const auto& [kind, rows] : groups) {
     out += fmt::format("<div class=\"group\"><h4>{}</h4>{}</div>\n", svg::escape(kind), rows);
   }
   return out + "</div>\n";
+}
+
+std::string exits_used(const Evaluation& evaluation) {
+  const std::vector<Result> results = by_cost(evaluation.budgets);
+  std::string out = amounts_legend("blocks run", 1, results.front().exits.size());
+  for (const Result& result : results) {
+    std::vector<int64_t> counts{0};
+    counts.insert(counts.end(), result.exits.begin(), result.exits.end());
+    out += amounts_bar(fmt::format("{:g}%", 100 * result.budget), counts, "blocks, examples");
+  }
+  return out;
 }
 
 }  // namespace pace::charts

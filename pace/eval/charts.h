@@ -6,13 +6,19 @@
 /// the page's style sheet.
 namespace pace::charts {
 
-/// Accuracy against MACs: the adaptive model, the dense one as a line, the baselines, and a legend.
-std::string accuracy_curve(const Report& report);
+/// Accuracy against what it costs: the adaptive model, the dense one as a line, the baselines, and
+/// a legend.
+std::string accuracy_over_macs(const Report& report);
+std::string accuracy_over_time(const Report& report);
+/// The same against the mean number of blocks; only for results that have `exits`.
+std::string accuracy_over_blocks(const Report& report);
 /// Measured time against MACs, with the diagonal on which time falls as the operations do.
 std::string time_curve(const Evaluation& evaluation);
 /// How the examples' own compute is spread, a row per budget.
 std::string example_compute(const Evaluation& evaluation);
 /// For one result: a bar per adaptive part, divided by how many learners its tokens ran.
 std::string learners_used(const Result& result);
+/// A bar per budget, divided by how many blocks the examples ran.
+std::string exits_used(const Evaluation& evaluation);
 
 }  // namespace pace::charts

@@ -25,6 +25,12 @@ int64_t count_correct(const Tensor& logits, const Tensor& labels) {
   return logits.argmax(-1).eq(labels).sum().item<int64_t>();
 }
 
+void append(const Tensor& values, std::vector<int64_t>& to) {
+  const Tensor local = values.to(at::kCPU).contiguous();
+  const int64_t* begin = local.const_data_ptr<int64_t>();
+  to.insert(to.end(), begin, begin + local.numel());
+}
+
 /// One model at one budget, and what was seen of it so far.
 class Track {
  public:
@@ -50,6 +56,8 @@ class Track {
     for (size_t i = 0; i < pass.ledger.decisions().size(); ++i) {
       add_choices(i, pass.ledger.decisions()[i]);
     }
+    if (pass.ledger.halting()) append(pass.ledger.halting()->blocks, result_.example_blocks);
+    append(logits.argmax(-1), result_.predicted);
   }
 
   /// `full` are the numbers of the batches of full size, `sizes` the examples of every batch.
@@ -64,6 +72,7 @@ class Track {
       ratios.push_back(seconds_[batch] / dense.seconds_[batch]);
       per_item.push_back(seconds_[batch] / static_cast<double>(sizes[batch]));
     }
+    count_exits(result);
     result.time_fraction = median(ratios);
     result.seconds_per_item = median(per_item);
     return result;
@@ -78,6 +87,18 @@ class Track {
     const float* begin = fractions.const_data_ptr<float>();
     result_.example_fractions.insert(result_.example_fractions.end(), begin,
                                      begin + fractions.numel());
+  }
+
+  void count_exits(Result& result) const {
+    if (result.example_blocks.empty()) return;
+    const json& config = model_.model->config();
+    const int64_t most = integer_field(config, "num_hidden_layers", "the model's config");
+    result.exits.assign(static_cast<size_t>(most), 0);
+    result.blocks = 0.0;
+    for (const int64_t blocks : result.example_blocks) {
+      ++result.exits.at(static_cast<size_t>(blocks - 1));
+      result.blocks += static_cast<double>(blocks) / static_cast<double>(result.items);
+    }
   }
 
   void add_choices(size_t index, const Decision& decision) {
@@ -108,8 +129,9 @@ std::vector<size_t> full_batches(const std::vector<int64_t>& sizes) {
   return full;
 }
 
-/// Runs every track over every batch and returns the batch sizes.
-std::vector<int64_t> run_in_turn(std::vector<Track>& tracks, Loader& loader, Reporter& reporter) {
+/// Runs every track over every batch and returns the batch sizes; `indices` are the examples'.
+std::vector<int64_t> run_in_turn(std::vector<Track>& tracks, Loader& loader,
+                                 std::vector<int64_t>& indices, Reporter& reporter) {
   std::vector<int64_t> sizes;
   loader.start(0);
   reporter.start("evaluate", loader.batches());
@@ -122,11 +144,12 @@ std::vector<int64_t> run_in_turn(std::vector<Track>& tracks, Loader& loader, Rep
       // Begin with another track each time, so that none always profits from what ran before it.
       for (size_t i = 0; i < tracks.size(); ++i) tracks[(turn + i) % tracks.size()].run(*batch);
       sizes.push_back(size);
+      indices.insert(indices.end(), batch->indices.begin(), batch->indices.end());
     }
     reporter.advance(static_cast<int64_t>(turn) + 1);
   }
   reporter.finish();
-  if (sizes.empty()) fail("there is no batch of pictures to evaluate on");
+  if (sizes.empty()) fail("there is no example to evaluate on");
   return sizes;
 }
 
@@ -143,6 +166,10 @@ json to_json(const Result& result) {
     for (const SiteChoices& part : result.choices) {
       choices.push_back({{"site", part.site}, {"tokens", part.tokens}});
     }
+  }
+  if (!result.exits.empty()) {
+    object["blocks"] = result.blocks;
+    object["exits"] = result.exits;
   }
   return object;
 }
@@ -200,10 +227,9 @@ Evaluation evaluate(const LoadedModel& model, const LoadedModel* dense, Loader& 
       tracks.emplace_back(model, budget);
     }
   }
-  const std::vector<int64_t> sizes = run_in_turn(tracks, loader, reporter);
-  const std::vector<size_t> full = full_batches(sizes);
-
   Evaluation evaluation;
+  const std::vector<int64_t> sizes = run_in_turn(tracks, loader, evaluation.indices, reporter);
+  const std::vector<size_t> full = full_batches(sizes);
   evaluation.broken = loader.broken();
   evaluation.dense = tracks[0].finish(tracks[0], full, sizes);
   if (stand_in) evaluation.dense.accuracy = std::numeric_limits<double>::quiet_NaN();

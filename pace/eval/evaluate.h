@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <span>
 
 #include "pace/data/loader.h"
@@ -25,12 +26,19 @@ struct Result {
   int64_t items = 0;
   std::vector<SiteChoices> choices = {};      ///< in order of execution; empty for a dense model
   std::vector<float> example_fractions = {};  ///< share of the dense model's MACs each example used
+  /// Where examples leave at different blocks: the mean they ran (otherwise NaN), how many of them
+  /// left after block n + 1, and how many blocks each ran.
+  double blocks = std::numeric_limits<double>::quiet_NaN();
+  std::vector<int64_t> exits = {};
+  std::vector<int64_t> example_blocks = {};
+  std::vector<int64_t> predicted = {};  ///< the class each example was given
 };
 
 struct Evaluation {
   Result dense;  ///< budget 1; accuracy is NaN when there was no dense model to measure
   std::vector<Result> budgets;
-  int64_t broken = 0;  ///< pictures left out
+  int64_t broken = 0;                 ///< pictures left out
+  std::vector<int64_t> indices = {};  ///< of the examples in the dataset, in the order measured
 };
 
 /// Runs the dense model and the adaptive one at each budget over every batch of the loader, in

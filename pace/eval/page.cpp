@@ -47,6 +47,9 @@ tr:last-child td{border-bottom:0}
 th:first-child,td:first-child{text-align:left;padding-left:0}
 th:last-child,td:last-child{padding-right:0}
 tr.reference td{font-weight:620}
+.texts td,.texts th{text-align:left;vertical-align:top}
+.texts td:nth-child(2){white-space:normal;overflow-wrap:anywhere}
+.texts em{font-style:normal;color:var(--s1)}
 .meter{display:inline-block;vertical-align:middle;width:84px;height:6px;border-radius:3px;
 background:var(--grid);margin-left:10px;overflow:hidden}
 .meter i{display:block;height:100%;border-radius:3px;background:var(--s0)}

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "pace/eval/charts.h"
 #include "pace/eval/page.h"
@@ -204,7 +205,66 @@ bool has_examples(const Evaluation& evaluation) {
                      [](const Result& result) { return !result.example_fractions.empty(); });
 }
 
+std::string texts_table(const std::vector<TextExample>& examples) {
+  std::string rows;
+  for (const TextExample& example : examples) {
+    const bool right = example.predicted == example.actual;
+    rows += fmt::format(
+        "<tr><td>{}</td><td>{}</td><td>{}</td></tr>\n", example.blocks, svg::escape(example.text),
+        right ? svg::escape(example.predicted)
+              : fmt::format("<em>{}</em>, really {}", svg::escape(example.predicted),
+                            svg::escape(example.actual)));
+  }
+  return fmt::format(
+      "<div class=\"scroll\"><table class=\"texts\"><thead><tr><th>blocks</th><th>text</th>"
+      "<th>answer</th></tr></thead><tbody>\n{}</tbody></table></div>\n",
+      rows);
+}
+
+/// What is to be said of a model whose examples leave at different blocks.
+std::string exits_sections(const Report& report) {
+  const Evaluation& evaluation = report.evaluation;
+  if (evaluation.budgets.empty() || evaluation.budgets.front().exits.empty()) return {};
+  std::string out = "<div class=\"pair\">\n";
+  out += page::section("Accuracy against blocks", "The mean number of blocks an example runs.",
+                       charts::accuracy_over_blocks(report));
+  out += page::section("Accuracy against time", "What the saved blocks are worth on this machine.",
+                       charts::accuracy_over_time(report));
+  out += "</div>\n";
+  out += page::section("Where examples leave",
+                       "After how many blocks the examples were answered, a bar per budget; the "
+                       "figure on the right is the mean.",
+                       charts::exits_used(evaluation));
+  if (report.text_examples.empty()) return out;
+  return out + page::section("Texts by the blocks they need",
+                             fmt::format("At budget {:g}, some that left after each block.",
+                                         report.examples_budget),
+                             texts_table(report.text_examples));
+}
+
 }  // namespace
+
+std::vector<TextExample> text_examples(const Result& result, const std::vector<int64_t>& indices,
+                                       const Dataset& dataset,
+                                       const std::vector<std::string>& labels, size_t most) {
+  std::map<int64_t, std::vector<size_t>> places;  // of the examples, by blocks
+  for (size_t i = 0; i < result.example_blocks.size(); ++i) {
+    places[result.example_blocks[i]].push_back(i);
+  }
+  std::vector<TextExample> examples;
+  for (const auto& [blocks, all] : places) {
+    const size_t count = std::min(most, all.size());
+    for (size_t i = 0; i < count; ++i) {
+      const size_t place = all[i * all.size() / count];
+      const int64_t index = indices.at(place);
+      const Text text = dataset.text(index);
+      examples.push_back({blocks, text.second ? text.first + " | " + *text.second : text.first,
+                          labels.at(static_cast<size_t>(result.predicted.at(place))),
+                          labels.at(static_cast<size_t>(dataset.label(index)))});
+    }
+  }
+  return examples;
+}
 
 std::string render_report(const Report& report) {
   const Evaluation& evaluation = report.evaluation;
@@ -212,10 +272,11 @@ std::string render_report(const Report& report) {
   body += page::section("Every budget", "", table(evaluation));
   body += "<div class=\"pair\">\n";
   body += page::section("Accuracy against compute", "Higher and further left is better.",
-                        charts::accuracy_curve(report) + baseline_tables(report));
+                        charts::accuracy_over_macs(report) + baseline_tables(report));
   body += page::section("Time against compute", "On the diagonal every operation saved saves time.",
                         charts::time_curve(evaluation));
   body += "</div>\n";
+  body += exits_sections(report);
   if (has_examples(evaluation)) {
     body +=
         page::section("Compute per example", "A budget is a mean: each example gets what it needs.",

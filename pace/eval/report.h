@@ -19,12 +19,20 @@ struct HeatMap {
   at::Tensor share;  ///< float [rows, columns] in [0, 1]: share of adaptive work each patch used
 };
 
+/// A text with the number of blocks after which it was answered.
+struct TextExample {
+  int64_t blocks = 0;
+  std::string text, predicted, actual;
+};
+
 struct Report {
   std::string title;
   Evaluation evaluation;
   std::vector<Series> baselines;
   double heat_map_budget = 1.0;  ///< at which the heat maps were made
   std::vector<HeatMap> heat_maps;
+  double examples_budget = 1.0;  ///< at which the text examples were answered
+  std::vector<TextExample> text_examples;
   json configuration;  ///< everything needed to repeat the run
 };
 
@@ -33,6 +41,12 @@ struct Report {
 /// model is not a vision transformer with adaptive parts.
 std::vector<HeatMap> heat_maps(const LoadedModel& model, const ImageProcessor& processor,
                                const Dataset& dataset, double budget, int64_t count, uint64_t seed);
+
+/// Up to `most` texts, spread evenly over the dataset, for each number of blocks that `result` has
+/// examples of, from the fewest on. `labels` are the model's, `indices` the examples' places.
+std::vector<TextExample> text_examples(const Result& result, const std::vector<int64_t>& indices,
+                                       const Dataset& dataset,
+                                       const std::vector<std::string>& labels, size_t most);
 
 /// One self-contained HTML page: inline style and SVG, pictures embedded, no scripts.
 std::string render_report(const Report& report);

@@ -81,18 +81,21 @@ Axis fit_axis(double low, double high, int count) {
   return axis;
 }
 
+std::string tick_label(const Axis& axis, double tick) {
+  return axis.percent ? fmt::format("{:.{}f}%", 100 * tick, axis.digits)
+                      : fmt::format("{:.{}f}", tick, axis.digits);
+}
+
 std::string axes(const Frame& frame, std::string_view x_name, std::string_view y_name) {
   const double right = frame.left + frame.width, bottom = frame.top + frame.height;
   std::string out;
   for (const double tick : frame.y.ticks) {
     out += line(frame.left, frame.py(tick), right, frame.py(tick), "grid");
-    out += text(frame.left - 8, frame.py(tick) + 4, "tick end",
-                fmt::format("{:.{}f}%", 100 * tick, frame.y.digits));
+    out += text(frame.left - 8, frame.py(tick) + 4, "tick end", tick_label(frame.y, tick));
   }
   for (const double tick : frame.x.ticks) {
     out += line(frame.px(tick), bottom, frame.px(tick), bottom + 5, "axis");
-    out += text(frame.px(tick), bottom + 19, "tick middle",
-                fmt::format("{:.{}f}%", 100 * tick, frame.x.digits));
+    out += text(frame.px(tick), bottom + 19, "tick middle", tick_label(frame.x, tick));
   }
   out += line(frame.left, bottom, right, bottom, "axis");
   out += text(frame.left + frame.width / 2, bottom + 40, "name middle", x_name);

@@ -20,7 +20,8 @@ std::string viridis_css(double t);  ///< "#rrggbb"
 struct Axis {
   double low = 0.0, high = 1.0;
   std::vector<double> ticks;
-  int digits = 0;  ///< after the point that a label in percent needs
+  int digits = 0;       ///< after the point that a label needs
+  bool percent = true;  ///< labels are in percent of 1, otherwise plain numbers
 };
 
 /// The smallest range that holds [low, high] and begins and ends at ticks of 1, 2, 2.5 or 5 times a
@@ -38,7 +39,7 @@ struct Frame {
   }
 };
 
-/// Grid lines, tick labels in percent, and names of both axes (escaped here).
+/// Grid lines, tick labels, and names of both axes (escaped here).
 std::string axes(const Frame& frame, std::string_view x_name, std::string_view y_name);
 
 std::string text(double x, double y, std::string_view css, std::string_view content);

@@ -18,18 +18,19 @@ struct Linear::Packed {
 
 namespace {
 
-/// How a product is cut into tasks of equal size, as many for each thread.
+/// How a product of so much work, in MACs, is cut into tasks of equal size, as many for each
+/// thread.
 struct Cut {
   int64_t height, row_blocks;    ///< rows of a task
   int64_t panels, panel_groups;  ///< output panels of a task
 };
 
-Cut cut_product(int64_t rows, int64_t panels, int64_t macs, const CpuKernels& kernels) {
+Cut cut_product(int64_t rows, int64_t panels, int64_t work, const CpuKernels& kernels) {
   constexpr int64_t kWorthATask = 1 << 17, kTasksPerThread = 4;
   const int64_t threads = at::get_num_threads();
   int64_t blocks = (rows + kernels.most_rows - 1) / kernels.most_rows;
   if (rows >= kernels.tile * threads) blocks = round_up(blocks, threads);
-  const int64_t wanted = std::clamp<int64_t>(macs / kWorthATask, 1, kTasksPerThread * threads);
+  const int64_t wanted = std::clamp<int64_t>(work / kWorthATask, 1, kTasksPerThread * threads);
   const int64_t groups = std::min(panels, (wanted + blocks - 1) / blocks);
   const int64_t height = (rows + blocks - 1) / blocks, width = (panels + groups - 1) / groups;
   return {height, (rows + height - 1) / height, width, (panels + width - 1) / width};
@@ -62,7 +63,9 @@ Tensor Linear::forward(const Tensor& x, Context& context, Activation activation)
 
   const int64_t rows = x.numel() / call.in, panels = packed->weight.size(0);
   const int64_t macs = rows * weight.numel();
-  const Cut cut = cut_product(rows, panels, macs, kernels);
+  // Few rows take as long as their weights take to be read.
+  const int64_t work = std::max<int64_t>(rows, 8) * weight.numel();
+  const Cut cut = cut_product(rows, panels, work, kernels);
   run_tasks(cut.row_blocks * cut.panel_groups, kernels.product_scratch(call, cut.height),
             [&](int64_t task, float* scratch) {
               // Tasks that follow each other share their weights.

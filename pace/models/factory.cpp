@@ -305,7 +305,7 @@ LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint6
   const WeightSource known = weights_of(*model.model);
   const bool has_pooler = known("bert.pooler.dense.weight").has_value();
   const WeightSource source = [known, has_pooler](const std::string& name) {
-    if (!is_exit(name)) return known(name);
+    if (std::optional<Tensor> tensor = known(name); tensor || !is_exit(name)) return tensor;
     const std::string layer = name.substr(name.find('.', std::string_view("exit.").size()) + 1);
     if (!has_pooler) return std::optional<Tensor>();
     return known(layer.starts_with("dense.") ? "bert.pooler." + layer : layer);

@@ -48,8 +48,8 @@ LoadedModel build_dense(const json& config, const std::string& where, const Weig
 /// The dense model's weights with its covered maps replaced by modules whose tensors `source` has.
 LoadedModel build_adaptive(const json& dense_config, const AcmConfig& acm, WeightSource source);
 
-/// A model, dense or with adaptive maps, with exits after its blocks. They begin as its own head
-/// where it has one of their form, otherwise at random.
+/// A model, dense or with adaptive maps, with exits after its blocks. They begin as the exits
+/// it has, of whatever rule, or as its own head where that is of their form, otherwise at random.
 LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint64_t seed);
 
 /// A model of the config's family over `parameters`, its maps made by `build_map` and its depth

@@ -33,14 +33,11 @@ void train_exits(LoadedModel& loaded, const ExitTraining& options, Loader& loade
     const Tensor logits = model.forward(batch.inputs, pass).to(at::kFloat);
     const Halting& halting = *pass.ledger.halting();
     StepFigures figures;
-    Tensor loss;
+    Tensor loss = loss_of_exits(halting.scores, batch.targets);
     if (halting.remaining.defined()) {
-      const Tensor remaining = halting.remaining.sum(1).mean();
-      loss = at::cross_entropy_loss(logits, batch.targets) +
+      loss = options.weight_exits * loss + at::cross_entropy_loss(logits, batch.targets) +
              options.ponder * ponder_cost(halting.remaining, options.ponder_on_halting);
-      figures["remaining"] = remaining.item<double>();
-    } else {
-      loss = loss_of_exits(halting.scores, batch.targets);
+      figures["remaining"] = halting.remaining.sum(1).mean().item<double>();
     }
     loss.backward();
     const Tensor right = logits.detach().argmax(1) == batch.labels;

@@ -8,12 +8,15 @@ namespace pace {
 struct ExitTraining {
   FinetuneOptions finetune;
   /// DACT: weight of the ponder cost, the sum over blocks of what has not halted, p_n.
-  double ponder = 0.01;
+  double ponder = 0.05;
+  /// DACT: weight of the mean cross-entropy of every exit beside that of the accumulated answer. 0
+  /// is the paper's loss, in which an early exit that has little say learns little.
+  double weight_exits = 3.0;
   bool ponder_on_halting = false;  ///< the sum of the halting outputs h_n = p_n / p_(n-1) instead
 };
 
-/// Trains by cross-entropy against the loader's soft targets: DACT of the accumulated answer, with
-/// the ponder cost (arXiv 2109.11745), the other rules of every exit, which count alike. Figures:
+/// Trains by cross-entropy against the loader's soft targets: of every exit, which count alike, and
+/// with DACT of the accumulated answer too, with the ponder cost (arXiv 2109.11745). Figures:
 /// "loss", "accuracy" and, of DACT, "remaining", the mean over examples of the sum of p_n. Throws
 /// Error when the model has no exits, or model and data differ in their number of classes.
 void train_exits(LoadedModel& loaded, const ExitTraining& options, Loader& loader, Trainer& trainer,

@@ -70,6 +70,45 @@ TEST(Texts, GetExitsWithAPriceForEveryBudget) {
   const json budgets = outcome.parsed().at("budgets");
   EXPECT_GE(budgets[0].at("accuracy"), 0.9);
   EXPECT_LT(budgets[1].at("macs_fraction"), budgets[0].at("macs_fraction"));
+  EXPECT_LT(budgets[1].at("blocks"), budgets[0].at("blocks"));
+  const json exits = budgets[1].at("exits");
+  ASSERT_EQ(exits.size(), 3u);
+  EXPECT_EQ(exits[0].get<int>() + exits[1].get<int>() + exits[2].get<int>(), 80);
+}
+
+TEST(Texts, OfAReportStandByTheBlocksTheyNeed) {
+  const std::string page = reading().path("report.html");
+  const Outcome outcome = pace("eval --budgets 1,0.6 --data " + reading().data() + " --model " +
+                               reading().path("exits") + " --report " + page);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const std::string html = read_text(page);
+  for (const char* heading : {"Accuracy against blocks", "Accuracy against time",
+                              "Where examples leave", "Texts by the blocks they need"}) {
+    EXPECT_THAT(html, HasSubstr(heading));
+  }
+}
+
+TEST(Texts, TakeTheSameExitsUnderAnotherRule) {
+  const std::string adapt = "adapt --threads 1 --json --calibration 20 --data " + reading().data() +
+                            " --model " + reading().path("exits") + " --out ";
+  const Outcome outcome = pace(adapt + reading().path("patient") + " --exits patience --epochs 0");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const LoadedModel patient = load_model(reading().path("patient"));
+  const LoadedModel halting = load_model(reading().path("exits"));
+  EXPECT_EQ(patient.exits->rule, ExitRule::kPatience);
+  for (const auto& [name, tensor] : patient.model->parameters().all()) {
+    EXPECT_TRUE(tensor.equal(halting.model->parameters().at(name))) << name;
+  }
+  // Whole blocks: a budget between two counts of them is met by the nearest.
+  EXPECT_LE(patient.calibration.curve.size(), 12u);
+}
+
+TEST(Texts, ExitsAndModulesHaveOptionsOfTheirOwn) {
+  const std::string adapt = "adapt --data " + reading().data() + " --model " +
+                            reading().path("dense") + " --out " + reading().path("refused");
+  PACE_EXPECT_FAILS(pace(adapt + " --exits dact --learners 4"), 2, "--learners excludes --exits");
+  PACE_EXPECT_FAILS(pace(adapt + " --ponder 0.1"), 2, "--ponder requires --exits");
+  EXPECT_FALSE(fs::exists(reading().path("refused")));
 }
 
 TEST(Texts, AreClassifiedFromArgumentsAndFromLines) {
@@ -78,6 +117,7 @@ TEST(Texts, AreClassifiedFromArgumentsAndFromLines) {
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("\"input\":\"a good film .\",\"label\":\"1\""));
   EXPECT_THAT(outcome.out, HasSubstr("\"label\":\"0\""));
+  EXPECT_THAT(outcome.out, HasSubstr("\"blocks\":"));
   write_text(reading().path("lines.txt"), "a good film .\n\nthe very very bad film\r\n\xC3(\n");
   const Outcome lines = pace(predict + "--lines " + reading().path("lines.txt"));
   EXPECT_EQ(lines.status, 1);
@@ -97,9 +137,9 @@ TEST(Texts, MeetClearMessagesWhereTheyDoNotFit) {
                     "none of the model's 2 labels");
   PACE_EXPECT_FAILS(pace("adapt --exits never --out x --data " + reading().data() + model), 2,
                     "never");
-  PACE_EXPECT_FAILS(pace("adapt --exits dact --out x --data " + reading().data() + " --model " +
+  PACE_EXPECT_FAILS(pace("adapt --learners 4 --out x --data " + reading().data() + " --model " +
                          reading().path("exits")),
-                    1, "has exits already");
+                    1, "starts from a dense one");
   fs::create_directories(reading().path("wide"));
   write_text(reading().path("wide/vocab.txt"), words::vocabulary() + std::string("more\n"));
   PACE_EXPECT_FAILS(pace("train --out x --tokenizer " + reading().path("wide") + " --data " +

@@ -114,7 +114,7 @@ INSTANTIATE_TEST_SUITE_P(Tokenizer, OddText,
                                          "stripped", "fused", "unsplit", "uncased_files",
                                          "accents_files", "roberta_files", "gpt2_files", "edges",
                                          "decomposed", "composed_edges", "lowercase", "marks",
-                                         "words"),
+                                         "words", "minilm"),
                          [](const auto& test) { return std::string(test.param); });
 
 TEST(Tokenizer, CutsTextsAndPairsWhereTheReferenceDoes) {

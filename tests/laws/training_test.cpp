@@ -5,6 +5,7 @@
 
 #include "pace/data/picture_loader.h"
 #include "pace/train/distill.h"
+#include "pace/train/exit_training.h"
 #include "tests/laws/methods.h"
 #include "tests/laws/pictures.h"
 #include "tests/temporary_folder.h"
@@ -36,15 +37,37 @@ DistillOptions short_run(GateKind gate) {
   return options;
 }
 
-LoadedModel train(const LoadedModel& dense, const DistillOptions& options, const fs::path& folder,
-                  Reporter& reporter) {
+PictureLoader loader_of_24() {
   LoaderOptions loading = batches_of(8);
   loading.shuffle = true;
   loading.seed = 9;
   loading.augment.flip = true;
   loading.augment.mixup = 0.5;
-  PictureLoader loader(std::make_shared<Pictures>(24), processor(), loading);
+  return {std::make_shared<Pictures>(24), processor(), loading};
+}
+
+LoadedModel train(const LoadedModel& dense, const DistillOptions& options, const fs::path& folder,
+                  Reporter& reporter) {
+  PictureLoader loader = loader_of_24();
   return distill(dense, options, loader, folder, reporter);
+}
+
+LoadedModel train_with_exits(ExitRule rule, const fs::path& folder, Reporter& reporter) {
+  LoadedModel model = build_exits(testing_models::small_model(), {rule}, 3);
+  ExitTraining options;
+  options.finetune.epochs = 2;
+  options.finetune.checkpoint_seconds = 1e-9;
+  options.finetune.seed = 4;
+  PictureLoader loader = loader_of_24();
+  Trainer trainer(folder, {kFinetunePhase}, model.model->parameters().all(), reporter);
+  train_exits(model, options, loader, trainer);
+  return model;
+}
+
+void expect_same_weights(const LoadedModel& one, const LoadedModel& other) {
+  for (const auto& [name, tensor] : one.model->parameters().all()) {
+    EXPECT_TRUE(tensor.equal(other.model->parameters().at(name))) << name;
+  }
 }
 
 class Resuming : public testing::TestWithParam<std::tuple<GateKind, int64_t>> {};
@@ -59,10 +82,24 @@ TEST_P(Resuming, GivesTheWeightsOfAnUninterruptedRun) {
   Killer killer(steps);
   EXPECT_THROW(train(dense, options, cut.path(), killer), std::runtime_error);
   const LoadedModel resumed = train(dense, options, cut.path(), quiet());
-  for (const auto& [name, tensor] : expected.model->parameters().all()) {
-    EXPECT_TRUE(tensor.equal(resumed.model->parameters().at(name))) << name;
-  }
+  expect_same_weights(expected, resumed);
 }
+
+class ResumingExits : public testing::TestWithParam<std::tuple<ExitRule, int64_t>> {};
+
+TEST_P(ResumingExits, GivesTheWeightsOfAnUninterruptedRun) {
+  at::set_num_threads(1);
+  const auto [rule, steps] = GetParam();
+  const TemporaryFolder whole, cut;
+  const LoadedModel expected = train_with_exits(rule, whole.path(), quiet());
+  Killer killer(steps);
+  EXPECT_THROW(train_with_exits(rule, cut.path(), killer), std::runtime_error);
+  expect_same_weights(expected, train_with_exits(rule, cut.path(), quiet()));
+}
+
+INSTANTIATE_TEST_SUITE_P(AtSteps, ResumingExits,
+                         testing::Combine(testing::Values(ExitRule::kDact, ExitRule::kConfidence),
+                                          testing::Values(0, 2, 4)));
 
 TEST(Distill, TrainsLearnersButNotTheirCentres) {
   const LoadedModel dense = testing_models::small_model();

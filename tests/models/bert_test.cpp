@@ -35,7 +35,7 @@ class Recorder : public DepthPolicy {
 
 class BertParity : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Models, BertParity,
-                         ::testing::Values("bert_odd", "roberta_odd", "bert_mini"));
+                         ::testing::Values("bert_odd", "roberta_odd", "bert_mini", "minilm"));
 
 TEST_P(BertParity, LogitsAndStatesEqualThoseOfTransformers) {
   const at::NoGradGuard no_grad;

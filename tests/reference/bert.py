@@ -1,10 +1,12 @@
 """BERT and RoBERTa classifiers by transformers: model folders, logits for random padded tokens."""
 
 import pathlib
+import sys
 
 import torch
 from safetensors.torch import save_file
 from transformers import (
+    AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
     BertModel,
@@ -20,9 +22,20 @@ ODD = dict(vocab_size=97, hidden_size=36, num_attention_heads=3, num_hidden_laye
            intermediate_size=50, max_position_embeddings=40)
 
 
+def save_outputs(path: pathlib.Path, model: torch.nn.Module, ids: torch.Tensor, types: torch.Tensor,
+                 valid: torch.Tensor) -> None:
+    """Inputs in pace's form: [batch, tokens, 2], -1 after the end of a sequence."""
+    with torch.no_grad():
+        output = model(input_ids=ids, token_type_ids=types, attention_mask=valid.long(),
+                       output_hidden_states=True)
+    inputs = torch.stack([ids, types], -1).masked_fill(~valid.unsqueeze(-1), -1)
+    states = torch.stack(output.hidden_states)[:, valid]
+    save_file({"inputs": inputs.contiguous(), "logits": output.logits, "states": states.contiguous()}, path)
+
+
 def save_case(folder: pathlib.Path, name: str, model: torch.nn.Module, lengths: list[int],
               generator: torch.Generator) -> None:
-    """Inputs in pace's form: [batch, tokens, 2], -1 after the end of a sequence."""
+    """A model of random weights, asked about random tokens."""
     randomise(model, generator)
     model.eval().save_pretrained(folder / name)
     config, shape = model.config, (len(lengths), max(lengths))
@@ -30,14 +43,21 @@ def save_case(folder: pathlib.Path, name: str, model: torch.nn.Module, lengths: 
     first = 5 if config.vocab_size > 5 else 0  # no padding token in between
     ids = torch.randint(first, config.vocab_size, shape, generator=generator)
     types = torch.randint(0, config.type_vocab_size, shape, generator=generator)
-    padding = config.pad_token_id or 0
-    with torch.no_grad():
-        output = model(input_ids=ids.where(valid, torch.tensor(padding)), token_type_ids=types,
-                       attention_mask=valid.long(), output_hidden_states=True)
-    inputs = torch.stack([ids, types], -1).masked_fill(~valid.unsqueeze(-1), -1)
-    states = torch.stack(output.hidden_states)[:, valid]
-    save_file({"inputs": inputs.contiguous(), "logits": output.logits,
-               "states": states.contiguous()}, folder / f"{name}.safetensors")
+    padding = torch.tensor(config.pad_token_id or 0)
+    save_outputs(folder / f"{name}.safetensors", model, ids.where(valid, padding), types, valid)
+
+
+def save_minilm(folder: pathlib.Path, generator: torch.Generator) -> None:
+    """The real MiniLM below a random classifier, asked about movie reviews."""
+    reviews = pathlib.Path(sys.prefix) / "movie-reviews"
+    model = BertForSequenceClassification.from_pretrained(reviews / "minilm").eval()
+    randomise(model.classifier, generator)
+    model.save_pretrained(folder / "minilm")
+    lines = (reviews / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    tokens = AutoTokenizer.from_pretrained(reviews / "minilm")(
+        [line.split("\t")[1] for line in lines[::50]], padding=True, return_tensors="pt")
+    save_outputs(folder / "minilm.safetensors", model, tokens["input_ids"], tokens["token_type_ids"],
+                 tokens["attention_mask"].bool())
 
 
 def make(folder: pathlib.Path) -> None:
@@ -50,6 +70,7 @@ def make(folder: pathlib.Path) -> None:
     mini = BertConfig(vocab_size=1000, hidden_size=384, num_attention_heads=12,
                       num_hidden_layers=6, intermediate_size=1536, **LABELS)
     save_case(folder, "bert_mini", BertForSequenceClassification(mini), [128, 5, 64], generator)
+    save_minilm(folder, generator)
     backbone = BertModel(BertConfig(**ODD))
     randomise(backbone, generator)
     backbone.save_pretrained(folder / "bert_backbone")

