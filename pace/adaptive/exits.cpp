@@ -72,6 +72,16 @@ Tensor keep(const std::vector<int64_t>& places, const Tensor& states, Pass& pass
 
 }  // namespace
 
+Tensor accumulate(const Tensor& scores, const Tensor& remaining) {
+  const Tensor probabilities = at::softmax(scores, -1);
+  Tensor answer = probabilities.select(1, 0);
+  for (int64_t n = 1; n < scores.size(1); ++n) {
+    const Tensor before = remaining.slice(1, n - 1, n);
+    answer = probabilities.select(1, n) * before + answer * (1 - before);
+  }
+  return answer.clamp_min(kLeast).log();
+}
+
 const char* to_string(ExitRule rule) {
   switch (rule) {
     case ExitRule::kDact:
@@ -135,7 +145,7 @@ struct Exits::Head {
     pass.ledger.charge(macs);
     const Tensor hidden = dense->forward(first_tokens(states, pass), pass.context).tanh();
     return {classifier->forward(hidden, pass.context).to(at::kFloat),
-            halting ? halting->forward(hidden, pass.context).to(at::kFloat) : Tensor()};
+            halting ? halting->forward(hidden.detach(), pass.context).to(at::kFloat) : Tensor()};
   }
 
   /// The halting outputs h, differentiable.
@@ -180,22 +190,21 @@ Tensor Exits::run(const Tensor& states, const Stack& stack, Pass& pass) const {
 
 Tensor Exits::relaxed(const Tensor& states, const Stack& stack, Pass& pass) const {
   std::vector<Tensor> scores, remaining;
-  Tensor current = states, answer, before;
+  Tensor current = states;
   for (size_t n = 0; n < heads_.size(); ++n) {
     current = stack.blocks[n]->forward(current, pass);
     const Head::Answer given = heads_[n]->answer(current, pass);
     scores.push_back(given.scores);
     if (!given.halting.defined()) continue;
-    const Tensor probabilities = at::softmax(given.scores, -1);
-    answer = n == 0 ? probabilities : probabilities * before + answer * (1 - before);
-    before = n == 0 ? heads_[n]->halt(given) : heads_[n]->halt(given) * before;
-    remaining.push_back(before.squeeze(-1));
+    const Tensor halt = heads_[n]->halt(given);
+    remaining.push_back(n == 0 ? halt : halt * remaining.back());
   }
   Halting halting{at::full({pass.sequences.count()}, spec_.blocks, at::kLong),
                   at::stack(scores, 1)};
-  if (!remaining.empty()) halting.remaining = at::stack(remaining, 1);
+  if (!remaining.empty()) halting.remaining = at::cat(remaining, 1);
+  Tensor answer = remaining.empty() ? scores.back() : accumulate(halting.scores, halting.remaining);
   pass.ledger.record(std::move(halting));
-  return answer.defined() ? answer.clamp_min(kLeast).log() : scores.back();
+  return answer;
 }
 
 bool Exits::dact_stops(Example& example, const std::vector<double>& probabilities, double halting,

@@ -20,6 +20,10 @@ const char* to_string(ExitRule rule);  ///< "dact", "entropy", "confidence", "pa
 /// The rule of that name; throws Error naming `where` and the five names.
 ExitRule exit_rule(const std::string& name, const std::string& where);
 
+/// DACT's answer log a_N of the logits after every block, [batch, blocks, classes], and of what has
+/// not halted after it, [batch, blocks]: [batch, classes], differentiable.
+Tensor accumulate(const Tensor& scores, const Tensor& remaining);
+
 /// Written under config["pace"]["exits"].
 struct ExitConfig {
   ExitRule rule = ExitRule::kDact;
@@ -49,7 +53,8 @@ struct ExitConfig {
 /// Beyond the papers, every head has a hidden layer of its own, as the classifier of BERT has, and
 /// the halting unit sees the head's answer: h = sigmoid(w z + b + v (lead of the best score)), z
 /// the hidden layer. How sure an answer is stands in no direction of z, as sureness of either class
-/// is.
+/// is. The unit reads z and the lead but does not shape them: the wish to halt would bend the early
+/// heads.
 class Exits : public DepthPolicy {
  public:
   /// Parameters are named `exit.<block>.dense`, `.classifier` and (DACT) `.halting`,

@@ -144,10 +144,8 @@ void Adapt::declare_exits(CLI::App& app) {
                  "exits: steps to full learning rate")
       ->check(at_least(0));
   app.add_option("--ponder", exits_.ponder, "dact: weight of the ponder cost")->check(at_least(0));
-  app.add_option("--weight-exits", exits_.weight_exits,
-                 "dact: weight of every exit's own loss beside that of the accumulated answer (0: "
-                 "the paper's loss)")
-      ->check(at_least(0));
+  app.add_flag("--paper-loss", exits_.paper_loss,
+               "dact: the paper's loss, of the accumulated answer alone");
   app.add_option("--ponder-cost", ponder_,
                  "dact: remaining (the sum of p_n) or halting (the sum of h_n)")
       ->check(CLI::IsMember({"remaining", "halting"}));

@@ -230,6 +230,19 @@ LoadedModel read_weights(const json& config, const std::string& where, const Wei
   return loaded;
 }
 
+/// Where an exit's layers begin: as those of the model's own head.
+using HeadNames = std::map<std::string, std::string>;
+
+HeadNames head_names(const WeightSource& known) {
+  if (known("bert.pooler.dense.weight")) {
+    return {{"dense", "bert.pooler.dense"}, {"classifier", "classifier"}};
+  }
+  if (known("classifier.out_proj.weight")) {
+    return {{"dense", "classifier.dense"}, {"classifier", "classifier.out_proj"}};
+  }
+  return {};
+}
+
 }  // namespace
 
 Pass LoadedModel::pass_at(double budget) const {
@@ -303,12 +316,13 @@ LoadedModel build_adaptive(const json& dense_config, const AcmConfig& acm, Weigh
 
 LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint64_t seed) {
   const WeightSource known = weights_of(*model.model);
-  const bool has_pooler = known("bert.pooler.dense.weight").has_value();
-  const WeightSource source = [known, has_pooler](const std::string& name) {
+  const HeadNames head = head_names(known);
+  const WeightSource source = [known, head](const std::string& name) {
     if (std::optional<Tensor> tensor = known(name); tensor || !is_exit(name)) return tensor;
-    const std::string layer = name.substr(name.find('.', std::string_view("exit.").size()) + 1);
-    if (!has_pooler) return std::optional<Tensor>();
-    return known(layer.starts_with("dense.") ? "bert.pooler." + layer : layer);
+    const size_t layer = name.find('.', std::string_view("exit.").size()) + 1;  // after the block
+    const size_t part = name.find('.', layer);
+    const auto begin = head.find(name.substr(layer, part - layer));
+    return begin == head.end() ? std::nullopt : known(begin->second + name.substr(part));
   };
   LoadedModel made =
       assemble(model.model->config(), "the model's config",

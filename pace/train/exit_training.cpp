@@ -34,10 +34,13 @@ void train_exits(LoadedModel& loaded, const ExitTraining& options, Loader& loade
     const Halting& halting = *pass.ledger.halting();
     StepFigures figures;
     Tensor loss = loss_of_exits(halting.scores, batch.targets);
-    if (halting.remaining.defined()) {
-      loss = options.weight_exits * loss + at::cross_entropy_loss(logits, batch.targets) +
-             options.ponder * ponder_cost(halting.remaining, options.ponder_on_halting);
-      figures["remaining"] = halting.remaining.sum(1).mean().item<double>();
+    if (const Tensor& remaining = halting.remaining; remaining.defined()) {
+      const Tensor accumulated =
+          options.paper_loss ? logits : accumulate(halting.scores.detach(), remaining);
+      const Tensor halted = at::cross_entropy_loss(accumulated, batch.targets) +
+                            options.ponder * ponder_cost(remaining, options.ponder_on_halting);
+      loss = options.paper_loss ? halted : loss + halted;
+      figures["remaining"] = remaining.sum(1).mean().item<double>();
     }
     loss.backward();
     const Tensor right = logits.detach().argmax(1) == batch.labels;

@@ -121,6 +121,22 @@ TEST_P(ExitLaws, SavedAndLoadedItAnswersTheSameBitForBit) {
   EXPECT_TRUE(run(model, inputs(5), one).equal(run(loaded, inputs(5), other)));
 }
 
+TEST(ExitsOfText, BeginAsTheModelsOwnHead) {
+  for (const char* name : {"bert", "roberta"}) {
+    json config = testing_models::small_bert_config();
+    config["model_type"] = name;
+    if (std::string(name) == "roberta") {
+      config["architectures"] = {"RobertaForSequenceClassification"};
+    }
+    config["pad_token_id"] = 1;
+    const LoadedModel dense = build_dense(config, "small", nullptr, {});
+    const LoadedModel exits = build_exits(dense, {ExitRule::kFixed}, 3);
+    const Tensor inputs = testing_models::tokens_of({9, 3, 14}, 2);
+    Pass whole, all = executed(kNever);
+    EXPECT_TRUE(at::allclose(run(dense, inputs, whole), run(exits, inputs, all), 1e-5, 1e-6));
+  }
+}
+
 class Dact : public testing::TestWithParam<bool> {};
 INSTANTIATE_TEST_SUITE_P(PaperBound, Dact, testing::Bool());
 

@@ -52,9 +52,9 @@ LoadedModel train(const LoadedModel& dense, const DistillOptions& options, const
   return distill(dense, options, loader, folder, reporter);
 }
 
-LoadedModel train_with_exits(ExitRule rule, const fs::path& folder, Reporter& reporter) {
+LoadedModel train_with_exits(ExitRule rule, const fs::path& folder, Reporter& reporter,
+                             ExitTraining options = {}) {
   LoadedModel model = build_exits(testing_models::small_model(), {rule}, 3);
-  ExitTraining options;
   options.finetune.epochs = 2;
   options.finetune.checkpoint_seconds = 1e-9;
   options.finetune.seed = 4;
@@ -95,6 +95,25 @@ TEST_P(ResumingExits, GivesTheWeightsOfAnUninterruptedRun) {
   Killer killer(steps);
   EXPECT_THROW(train_with_exits(rule, cut.path(), killer), std::runtime_error);
   expect_same_weights(expected, train_with_exits(rule, cut.path(), quiet()));
+}
+
+TEST(ExitTraining, ThePonderCostMovesOnlyTheHaltingUnits) {
+  const auto train = [](double ponder, bool paper_loss) {
+    const TemporaryFolder folder;
+    ExitTraining options;
+    options.ponder = ponder;
+    options.paper_loss = paper_loss;
+    options.finetune.clip_norm = 0.0;  // which is of all gradients together
+    return train_with_exits(ExitRule::kDact, folder.path(), quiet(), options);
+  };
+  const LoadedModel low = train(0.0, false), high = train(1.0, false), paper = train(1.0, true);
+  for (const auto& [name, tensor] : low.model->parameters().all()) {
+    const bool halting = name.find(".halting") != std::string::npos;
+    EXPECT_EQ(tensor.equal(high.model->parameters().at(name)), !halting) << name;
+    if (name.starts_with("exit.")) {
+      EXPECT_FALSE(tensor.equal(paper.model->parameters().at(name))) << name;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(AtSteps, ResumingExits,
