@@ -53,8 +53,8 @@ struct ExitConfig {
 /// Beyond the papers, every head has a hidden layer of its own, as the classifier of BERT has, and
 /// the halting unit sees the head's answer: h = sigmoid(w z + b + v (lead of the best score)), z
 /// the hidden layer. How sure an answer is stands in no direction of z, as sureness of either class
-/// is. The unit reads z and the lead but does not shape them: the wish to halt would bend the early
-/// heads.
+/// is. The unit reads z and the lead but does not shape them, so that the ponder cost moves nothing
+/// else.
 class Exits : public DepthPolicy {
  public:
   /// Parameters are named `exit.<block>.dense`, `.classifier` and (DACT) `.halting`,
