@@ -64,7 +64,7 @@ class PriceSearch {
 
   /// Starts from a price that was right for a budget near by: wider and wider steps until the price
   /// is bracketed, then false position and bisection in turn.
-  double price(double budget, double start) const {
+  Trial meet(double budget, double start) const {
     std::optional<Trial> dear, cheap;  // on either side of the budget
     Trial best{start, std::numeric_limits<double>::infinity()};
     double next = start;
@@ -81,7 +81,7 @@ class PriceSearch {
         step *= 2.0;
       }
     }
-    return best.price;
+    return best;
   }
 
  private:
@@ -122,10 +122,10 @@ void fill_between(const PriceSearch& search, const CalibrationPoint& low,
                           .price = std::midpoint(low.price, high.price)};
   const double excess = search.fraction(middle.budget, middle.price) - middle.budget;
   if (std::abs(excess) <= kInterpolationError) return;
-  middle.price = search.price(middle.budget, middle.price);
+  const Trial best = search.meet(middle.budget, middle.price);
   // A rule that counts blocks takes steps: no price between two of them meets a budget between.
-  const double missed = search.fraction(middle.budget, middle.price) - middle.budget;
-  if (std::abs(missed) > kInterpolationError) return;
+  if (std::abs(best.excess) > kInterpolationError) return;
+  middle.price = best.price;
   fill_between(search, low, middle, halvings - 1, points);
   points.push_back(middle);
   fill_between(search, middle, high, halvings - 1, points);
@@ -160,7 +160,7 @@ Calibration calibrate(const LoadedModel& model, const LoadedModel& dense, Loader
   std::vector<CalibrationPoint> points;
   for (const double budget : budgets) {
     const double start = points.empty() ? 0.0 : points.back().price;
-    points.push_back({.budget = budget, .price = search.price(budget, start)});
+    points.push_back({.budget = budget, .price = search.meet(budget, start).price});
     reporter.advance(static_cast<int64_t>(points.size()), fmt::format("budget {:.2f}", budget));
   }
   reporter.finish();

@@ -21,10 +21,6 @@ double median(std::vector<double> values) {
   return (upper + *std::max_element(values.begin(), values.begin() + middle)) / 2;
 }
 
-int64_t count_correct(const Tensor& logits, const Tensor& labels) {
-  return logits.argmax(-1).eq(labels).sum().item<int64_t>();
-}
-
 void append(const Tensor& values, std::vector<int64_t>& to) {
   const Tensor local = values.to(at::kCPU).contiguous();
   const int64_t* begin = local.const_data_ptr<int64_t>();
@@ -50,14 +46,15 @@ class Track {
     const Tensor logits = model_.model->forward(batch.inputs, pass);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
     seconds_.push_back(elapsed.count());
-    correct_ += count_correct(logits, batch.labels);
+    const Tensor predicted = logits.argmax(-1);
+    correct_ += predicted.eq(batch.labels).sum().item<int64_t>();
     result_.items += batch.labels.size(0);
     add_macs(pass.ledger, model_.model->dense_macs(batch.inputs));
     for (size_t i = 0; i < pass.ledger.decisions().size(); ++i) {
       add_choices(i, pass.ledger.decisions()[i]);
     }
     if (pass.ledger.halting()) append(pass.ledger.halting()->blocks, result_.example_blocks);
-    append(logits.argmax(-1), result_.predicted);
+    append(predicted, result_.predicted);
   }
 
   /// `full` are the numbers of the batches of full size, `sizes` the examples of every batch.
@@ -186,7 +183,7 @@ class Scorer {
     pass.budget = budget_;
     pass.price = price_;
     const Tensor logits = model_.model->forward(batch.inputs, pass);
-    correct_ += count_correct(logits, batch.labels);
+    correct_ += logits.argmax(-1).eq(batch.labels).sum().item<int64_t>();
     items_ += batch.labels.size(0);
     const Tensor fractions = pass.ledger.macs() / model_.model->dense_macs(batch.inputs);
     fraction_ += fractions.sum().item<double>();

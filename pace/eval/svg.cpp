@@ -81,10 +81,14 @@ Axis fit_axis(double low, double high, int count) {
   return axis;
 }
 
+namespace {
+
 std::string tick_label(const Axis& axis, double tick) {
   return axis.percent ? fmt::format("{:.{}f}%", 100 * tick, axis.digits)
                       : fmt::format("{:.{}f}", tick, axis.digits);
 }
+
+}  // namespace
 
 std::string axes(const Frame& frame, std::string_view x_name, std::string_view y_name) {
   const double right = frame.left + frame.width, bottom = frame.top + frame.height;

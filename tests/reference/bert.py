@@ -1,7 +1,6 @@
 """BERT and RoBERTa classifiers by transformers: model folders, logits for random padded tokens."""
 
 import pathlib
-import sys
 
 import torch
 from safetensors.torch import save_file
@@ -14,6 +13,7 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
+from tokenizer import REVIEWS, reviews
 from vit import randomise
 
 LABELS = dict(id2label={i: f"class {i}" for i in range(5)},
@@ -49,13 +49,11 @@ def save_case(folder: pathlib.Path, name: str, model: torch.nn.Module, lengths: 
 
 def save_minilm(folder: pathlib.Path, generator: torch.Generator) -> None:
     """The real MiniLM below a random classifier, asked about movie reviews."""
-    reviews = pathlib.Path(sys.prefix) / "movie-reviews"
-    model = BertForSequenceClassification.from_pretrained(reviews / "minilm").eval()
+    model = BertForSequenceClassification.from_pretrained(REVIEWS / "minilm").eval()
     randomise(model.classifier, generator)
     model.save_pretrained(folder / "minilm")
-    lines = (reviews / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]
-    tokens = AutoTokenizer.from_pretrained(reviews / "minilm")(
-        [line.split("\t")[1] for line in lines[::50]], padding=True, return_tensors="pt")
+    tokens = AutoTokenizer.from_pretrained(REVIEWS / "minilm")(
+        reviews()[::50], padding=True, return_tensors="pt")
     save_outputs(folder / "minilm.safetensors", model, tokens["input_ids"], tokens["token_type_ids"],
                  tokens["attention_mask"].bool())
 
