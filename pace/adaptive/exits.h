@@ -43,8 +43,8 @@ struct ExitConfig {
 /// In the relaxed form every block runs; the ledger gets the halting outputs and all answers. In
 /// the executed form an example leaves the batch as soon as the rule says so. The dial is the
 /// pass's price, from 0 for the safest to 1 for the earliest exit:
-///   DACT      stops when the runner-up cannot overtake any more, were each block that is left to
-///             move 1 - price of what has not halted; at 0, stopping cannot change the class that
+///   DACT      stops when the runner-up cannot overtake any more, were the blocks that are left to
+///             move only 1 - price of what they may; at 0, stopping cannot change the class that
 ///             all blocks would give
 ///   entropy   stops when the entropy, as a share of ln classes, is at most the price
 ///   confidence stops when the greatest probability is at least 1 - price

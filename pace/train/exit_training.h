@@ -8,7 +8,7 @@ namespace pace {
 struct ExitTraining {
   FinetuneOptions finetune;
   /// DACT: weight of the ponder cost, the sum over blocks of what has not halted, p_n.
-  double ponder = 0.05;
+  double ponder = 0.02;
   /// DACT: the loss of the accumulated answer trains the exits too, and nothing else does.
   bool paper_loss = false;
   bool ponder_on_halting = false;  ///< the sum of the halting outputs h_n = p_n / p_(n-1) instead
