@@ -40,7 +40,7 @@ def export(dense: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def padded_batches(options: argparse.Namespace, size: int) -> list:
-    """Token numbers and masks of the full batches, in the order of the file."""
+    """Token numbers and masks of the batches, in the order of the file."""
     import numpy
     from tokenizers import Tokenizer
 
@@ -50,7 +50,7 @@ def padded_batches(options: argparse.Namespace, size: int) -> list:
     column = header.split("\t").index("sentence")
     texts = [tokenizer.encode(line.split("\t")[column]).ids for line in lines if line.strip()]
     batches = []
-    for begin in range(0, len(texts) - size + 1, size):
+    for begin in range(0, len(texts), size):
         ids = texts[begin:begin + size]
         longest = max(map(len, ids))
         batches.append([numpy.array([row + [0] * (longest - len(row)) for row in ids], numpy.int64),
@@ -58,15 +58,19 @@ def padded_batches(options: argparse.Namespace, size: int) -> list:
     return batches
 
 
-def time_peer(infer, batches: list, size: int) -> float:
-    """Median seconds per text."""
+def time_peer(infer, batches: list) -> float:
+    """Seconds per text over all batches but those that took three times as long for their size as the median one, the
+    rule of pace eval."""
     infer(batches[0])
     seconds = []
     for batch in batches:
         begin = time.perf_counter()
         infer(batch)
-        seconds.append((time.perf_counter() - begin) / size)
-    return statistics.median(seconds)
+        seconds.append(time.perf_counter() - begin)
+    per_token = [s / batch[0].size for s, batch in zip(seconds, batches)]
+    limit = 3 * statistics.median(per_token)
+    kept = [(s, len(batch[0])) for s, batch, each in zip(seconds, batches, per_token) if each <= limit]
+    return sum(s for s, _ in kept) / sum(texts for _, texts in kept)
 
 
 def time_pace(options: argparse.Namespace, size: int) -> dict:
@@ -90,7 +94,7 @@ def main() -> None:
             rounds = []
             for number in range(options.rounds):
                 print(f"batch {size}, round {number + 1} of {options.rounds}", file=sys.stderr)
-                rounds.append((time_peer(infer, batches, size), time_pace(options, size)))
+                rounds.append((time_peer(infer, batches), time_pace(options, size)))
             print(f"\nbatch {size}: ONNX Runtime, dense: {1e6 * statistics.median(peer for peer, _ in rounds):.0f} us per text")
             print(f"{'pace':<14}{'MACs':>8}{'of pace dense':>16}{'of ONNX Runtime':>18}")
             for name in rounds[0][1]:

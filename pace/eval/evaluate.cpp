@@ -45,11 +45,12 @@ class Track {
     const auto begin = std::chrono::steady_clock::now();
     const Tensor logits = model_.model->forward(batch.inputs, pass);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
-    seconds_.push_back(elapsed.count());
+    const Tensor macs = pass.ledger.macs();
+    runs_.push_back({elapsed.count(), macs.sum().item<double>(), batch.labels.size(0)});
     const Tensor predicted = logits.argmax(-1);
     correct_ += predicted.eq(batch.labels).sum().item<int64_t>();
     result_.items += batch.labels.size(0);
-    add_macs(pass.ledger, model_.model->dense_macs(batch.inputs));
+    add_macs(macs, model_.model->dense_macs(batch.inputs));
     for (size_t i = 0; i < pass.ledger.decisions().size(); ++i) {
       add_choices(i, pass.ledger.decisions()[i]);
     }
@@ -57,27 +58,46 @@ class Track {
     append(predicted, result_.predicted);
   }
 
-  /// `full` are the numbers of the batches of full size, `sizes` the examples of every batch.
-  Result finish(const Track& dense, const std::vector<size_t>& full,
-                const std::vector<int64_t>& sizes) const {
+  /// `dense` ran the same batches.
+  Result finish(const Track& dense) const {
     Result result = result_;
     result.accuracy = static_cast<double>(correct_) / static_cast<double>(result.items);
     result.macs = macs_ / static_cast<double>(result.items);
     result.macs_fraction = macs_ / dense_macs_;
-    std::vector<double> ratios, per_item;
-    for (const size_t batch : full) {
-      ratios.push_back(seconds_[batch] / dense.seconds_[batch]);
-      per_item.push_back(seconds_[batch] / static_cast<double>(sizes[batch]));
-    }
     count_exits(result);
-    result.time_fraction = median(ratios);
-    result.seconds_per_item = median(per_item);
+    const std::vector<bool> here = disturbed(), there = dense.disturbed();
+    double seconds = 0.0, dense_seconds = 0.0;
+    int64_t items = 0;
+    for (size_t i = 0; i < runs_.size(); ++i) {
+      if (here[i] || there[i]) continue;
+      seconds += runs_[i].seconds;
+      dense_seconds += dense.runs_[i].seconds;
+      items += runs_[i].items;
+    }
+    result.time_fraction = seconds / dense_seconds;
+    result.seconds_per_item = seconds / static_cast<double>(items);
     return result;
   }
 
  private:
-  void add_macs(const Ledger& ledger, const Tensor& dense_macs) {
-    const Tensor macs = ledger.macs();
+  /// What it took to run one batch.
+  struct Run {
+    double seconds, macs;
+    int64_t items;
+  };
+
+  /// Which batches took so long for their work that something else must have had the machine.
+  std::vector<bool> disturbed() const {
+    constexpr double kLongest = 3.0;  // times the median over batches
+    std::vector<double> per_mac;
+    for (const Run& run : runs_) per_mac.push_back(run.seconds / run.macs);
+    const double limit = kLongest * median(per_mac);
+    std::vector<bool> out;
+    for (const double each : per_mac) out.push_back(each > limit);
+    return out;
+  }
+
+  void add_macs(const Tensor& macs, const Tensor& dense_macs) {
     macs_ += macs.sum().item<double>();
     dense_macs_ += dense_macs.sum().item<double>();
     const Tensor fractions = (macs / dense_macs).to(at::kFloat);
@@ -113,41 +133,28 @@ class Track {
   Result result_;
   int64_t correct_ = 0;
   double macs_ = 0.0, dense_macs_ = 0.0;
-  std::vector<double> seconds_;
+  std::vector<Run> runs_;
 };
 
-/// Batches of the largest size there is: a shorter last one would take another time per item.
-std::vector<size_t> full_batches(const std::vector<int64_t>& sizes) {
-  const int64_t largest = *std::max_element(sizes.begin(), sizes.end());
-  std::vector<size_t> full;
-  for (size_t i = 0; i < sizes.size(); ++i) {
-    if (sizes[i] == largest) full.push_back(i);
-  }
-  return full;
-}
-
-/// Runs every track over every batch and returns the batch sizes; `indices` are the examples'.
-std::vector<int64_t> run_in_turn(std::vector<Track>& tracks, Loader& loader,
-                                 std::vector<int64_t>& indices, Reporter& reporter) {
-  std::vector<int64_t> sizes;
+/// Runs every track over every batch and returns the numbers of the examples in the dataset.
+std::vector<int64_t> run_in_turn(std::vector<Track>& tracks, Loader& loader, Reporter& reporter) {
+  std::vector<int64_t> indices;
   loader.start(0);
   reporter.start("evaluate", loader.batches());
   for (size_t turn = 0; std::optional<Batch> batch = loader.next(); ++turn) {
-    const int64_t size = batch->labels.size(0);
-    if (size > 0) {
-      if (sizes.empty()) {
+    if (batch->labels.size(0) > 0) {
+      if (indices.empty()) {
         for (const Track& track : tracks) track.warm_up(*batch);
       }
       // Begin with another track each time, so that none always profits from what ran before it.
       for (size_t i = 0; i < tracks.size(); ++i) tracks[(turn + i) % tracks.size()].run(*batch);
-      sizes.push_back(size);
       indices.insert(indices.end(), batch->indices.begin(), batch->indices.end());
     }
     reporter.advance(static_cast<int64_t>(turn) + 1);
   }
   reporter.finish();
-  if (sizes.empty()) fail("there is no example to evaluate on");
-  return sizes;
+  if (indices.empty()) fail("there is no example to evaluate on");
+  return indices;
 }
 
 json to_json(const Result& result) {
@@ -225,14 +232,13 @@ Evaluation evaluate(const LoadedModel& model, const LoadedModel* dense, Loader& 
     }
   }
   Evaluation evaluation;
-  const std::vector<int64_t> sizes = run_in_turn(tracks, loader, evaluation.indices, reporter);
-  const std::vector<size_t> full = full_batches(sizes);
+  evaluation.indices = run_in_turn(tracks, loader, reporter);
   evaluation.broken = loader.broken();
-  evaluation.dense = tracks[0].finish(tracks[0], full, sizes);
+  evaluation.dense = tracks[0].finish(tracks[0]);
   if (stand_in) evaluation.dense.accuracy = std::numeric_limits<double>::quiet_NaN();
   if (measures_itself) evaluation.budgets.assign(budgets.size(), evaluation.dense);
   for (size_t i = 1; i < tracks.size(); ++i) {
-    evaluation.budgets.push_back(tracks[i].finish(tracks[0], full, sizes));
+    evaluation.budgets.push_back(tracks[i].finish(tracks[0]));
   }
   return evaluation;
 }

@@ -20,9 +20,9 @@ struct Result {
   double accuracy = 0.0;          ///< in [0, 1]
   double macs = 0.0;              ///< mean per example, by the ledger
   double macs_fraction = 1.0;     ///< of the dense model's
-  double seconds_per_item = 0.0;  ///< median over batches
-  double time_fraction =
-      1.0;  ///< median over batches of time / dense time on the same batch, in turn
+  /// Time, and its share of the dense model's, over all batches, which ran in turn, but those in
+  /// which one of the two took three times as long for its MACs as in its median batch.
+  double seconds_per_item = 0.0, time_fraction = 1.0;
   int64_t items = 0;
   std::vector<SiteChoices> choices = {};      ///< in order of execution; empty for a dense model
   std::vector<float> example_fractions = {};  ///< share of the dense model's MACs each example used
