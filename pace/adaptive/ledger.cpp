@@ -8,6 +8,10 @@ void Ledger::open(kernels::Sequences sequences) {
   running_ = std::make_shared<const Running>(Running{sequences_, {}});
 }
 
+void Ledger::charge(const Tensor& macs) {
+  charged_ = charged_.defined() ? charged_ + macs : macs.clone();
+}
+
 void Ledger::record(Decision decision) {
   decision.running = running_;
   decisions_.push_back(std::move(decision));

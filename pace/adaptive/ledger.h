@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pace/kernels/grid.h"
 #include "pace/kernels/sequences.h"
 
 #include <memory>
@@ -38,6 +39,14 @@ struct Halting {
                           ///< each block; relaxed form, of methods that accumulate their answer
 };
 
+/// What a halting method spent on one stage of a backbone.
+struct Ponder {
+  std::string stage;
+  Tensor units;      ///< int64 [rows] or [pictures]: residual units that each ran
+  Tensor cost = {};  ///< float of that shape: the ponder cost, differentiable; relaxed form
+  kernels::Grid grid;  ///< of the stage's positions
+};
+
 /// The account of one forward pass: every adaptive part records its decision, every part charges
 /// the multiply-accumulates it executed. Losses, reports, heat maps and costs are read off it.
 class Ledger {
@@ -50,15 +59,19 @@ class Ledger {
   void charge(double macs) { by_example_ += macs; }
   void charge_tokens(double macs) { by_token_ += macs; }
   void charge_pairs(double macs) { by_pair_ += macs; }
+  /// MACs of each example of the batch: double [batch].
+  void charge(const Tensor& macs);
   /// A decision; its cost is charged too.
   void record(Decision decision);
   void record(Halting halting) { halting_ = std::move(halting); }
+  void record(Ponder ponder) { ponders_.push_back(std::move(ponder)); }
   /// From here on only these examples run: charges and decisions are theirs. `examples` int64 are
   /// numbers in the batch.
   void keep(const Tensor& examples, kernels::Sequences sequences);
 
   const std::vector<Decision>& decisions() const { return decisions_; }
   const std::optional<Halting>& halting() const { return halting_; }
+  const std::vector<Ponder>& ponders() const { return ponders_; }  ///< in order of execution
   const kernels::Sequences& sequences() const { return sequences_; }  ///< of the whole batch
 
   /// MACs executed by each example: double [batch].
@@ -74,9 +87,10 @@ class Ledger {
   kernels::Sequences sequences_;
   std::shared_ptr<const Running> running_;
   double by_example_ = 0.0, by_token_ = 0.0, by_pair_ = 0.0;  ///< charged to those running
-  Tensor charged_;  ///< double [batch]: before some left; undefined while all run
+  Tensor charged_;  ///< double [batch]: before some left, or to each its own; undefined: nothing
   std::vector<Decision> decisions_;
   std::optional<Halting> halting_;
+  std::vector<Ponder> ponders_;
 };
 
 }  // namespace pace

@@ -79,6 +79,10 @@ Tensor Parameters::add(const std::string& name, at::IntArrayRef shape, Initial i
   return tensor;
 }
 
+Tensor Parameters::add_statistic(const std::string& name, at::IntArrayRef shape, Initial initial) {
+  return add(name, shape, std::move(initial)).requires_grad_(false);
+}
+
 Tensor Parameters::at(const std::string& name) const {
   const auto found = index_.find(name);
   if (found == index_.end()) fail("the model has no parameter '{}'", name);
@@ -87,7 +91,9 @@ Tensor Parameters::at(const std::string& name) const {
 
 int64_t Parameters::count() const {
   int64_t scalars = 0;
-  for (const auto& [name, tensor] : tensors_) scalars += tensor.numel();
+  for (const auto& [name, tensor] : tensors_) {
+    if (tensor.requires_grad()) scalars += tensor.numel();
+  }
   return scalars;
 }
 

@@ -48,10 +48,13 @@ class Parameters {
   /// holds NaN or infinity; or when the name was asked for before.
   Tensor add(const std::string& name, at::IntArrayRef shape, Initial initial = {});
 
+  /// The same for a statistic of the data, which training measures and no gradient reaches.
+  Tensor add_statistic(const std::string& name, at::IntArrayRef shape, Initial initial);
+
   const std::vector<std::pair<std::string, Tensor>>& all() const { return tensors_; }
   /// Throws Error when there is none of that name.
   Tensor at(const std::string& name) const;
-  int64_t count() const;  ///< of scalars
+  int64_t count() const;  ///< of scalars, without statistics
 
  private:
   WeightSource source_;

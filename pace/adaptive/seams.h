@@ -79,8 +79,10 @@ class DepthPolicy {
 
 /// What a backbone says of its blocks when it asks for a depth policy.
 struct DepthSpec {
-  int64_t blocks = 0, dim = 0, classes = 0;
+  int64_t blocks = 0, dim = 0;
+  int64_t classes = 0;      ///< that the readout tells apart; 0 where it gives states
   double deviation = 0.02;  ///< of initial weights
+  std::string stage = {};   ///< its name, in a backbone that has several stacks of blocks
 };
 
 /// Builds the policy of a spec with its parameters.

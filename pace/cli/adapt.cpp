@@ -9,11 +9,21 @@
 #include "pace/eval/model_card.h"
 #include "pace/train/distill.h"
 #include "pace/train/exit_training.h"
+#include "pace/train/halting_training.h"
 
 namespace pace::cli {
 namespace {
 
 constexpr int64_t kCalibrationPart = 5;  // 20 %
+
+/// Figures of a model in training on what was held out, at its trained behaviour.
+EpochHook held_out_hook(const LoadedModel& model, Loader& held_out) {
+  return [&](int64_t) {
+    const Score measured = score(model, held_out, 1.0, 0.0);
+    return StepFigures{{"held_out_accuracy", measured.accuracy},
+                       {"held_out_macs_fraction", measured.macs_fraction}};
+  };
+}
 
 class Adapt : public Command {
  public:
@@ -23,15 +33,22 @@ class Adapt : public Command {
  private:
   void declare_modules(CLI::App& app);
   void declare_phases(CLI::App& app);
+  void declare_depth(CLI::App& app);
   void declare_exits(CLI::App& app);
-  /// Options from place `modules` on are refused beside --exits, those from `exits` on without it.
-  static void keep_apart(CLI::App& app, size_t modules, size_t exits);
-  ExitTraining exit_training() const;
-  /// Replaces maps by modules in three phases, or puts exits after the blocks.
+  /// Throws UsageError for options of another method than the one asked for.
+  void check_options() const;
+  FinetuneOptions depth_training() const;
+  /// Replaces maps by modules in three phases, puts exits after the blocks, or lets stages halt.
   LoadedModel make_modules(const LoadedModel& dense, Loader& loader, Loader& held_out,
                            const fs::path& folder, Terminal& terminal) const;
   LoadedModel make_exits(const LoadedModel& start, Loader& loader, Loader& held_out,
                          const fs::path& folder, Terminal& terminal) const;
+  LoadedModel make_halting(const LoadedModel& start, Loader& loader, Loader& held_out,
+                           const fs::path& folder, Terminal& terminal) const;
+  LoadedModel make(const LoadedModel& start, Loader& loader, Loader& held_out,
+                   const fs::path& folder, Terminal& terminal) const;
+  /// Whether a method of the depth seam was asked for, not modules into the blocks.
+  bool depth() const { return !rule_.empty() || !halting_.empty(); }
   DistillOptions distill_options() const;
   void print(const Calibration& calibration, const json& results) const;
 
@@ -40,10 +57,12 @@ class Adapt : public Command {
   RunOptions run_;
   ThreadOptions threads_;
   DistillOptions distill_;
+  FinetuneOptions training_;  ///< of exits and halting stages
   ExitTraining exits_;
-  double epochs_ = 3.0, head_rate_ = 0.0;
+  double epochs_ = 3.0, head_rate_ = 0.0, ponder_ = -1.0;
   bool paper_bound_ = false;
-  std::string rule_, ponder_ = "remaining";
+  std::string rule_, halting_, ponder_cost_ = "remaining";
+  std::vector<const CLI::Option*> of_modules_, of_depth_, of_exits_;
   std::string model_, gate_ = "learned", init_ = "ordered", gate_labels_ = "price";
   std::vector<std::string> maps_{"mlp", "query", "key", "value", "output"};
   int64_t calibration_ = -1;
@@ -59,12 +78,27 @@ void Adapt::declare(CLI::App& app) {
       ->check(at_least(1))
       ->default_str("1000, or 20 % if that is less");
   run_.declare(app);
-  const size_t modules = app.get_options().size();
-  declare_modules(app);
-  declare_phases(app);
-  const size_t exits = app.get_options().size();
-  declare_exits(app);
-  keep_apart(app, modules, exits);
+  const auto declared = [&](const auto& declare) {
+    const size_t before = app.get_options().size();
+    declare();
+    const std::vector<CLI::Option*> all = app.get_options();
+    return std::vector<const CLI::Option*>(all.begin() + static_cast<std::ptrdiff_t>(before),
+                                           all.end());
+  };
+  of_modules_ = declared([&] {
+    declare_modules(app);
+    declare_phases(app);
+  });
+  app.add_option("--exits", rule_,
+                 "put exits after the blocks in place of modules into them: dact (halting), or for "
+                 "comparison entropy, confidence, patience, fixed")
+      ->check(CLI::IsMember({"dact", "entropy", "confidence", "patience", "fixed"}));
+  app.add_option("--halting", halting_,
+                 "let the stages of a residual network halt: act or pact for whole pictures, sact "
+                 "or spatial-pact position by position")
+      ->check(CLI::IsMember({"act", "sact", "pact", "spatial-pact"}));
+  of_depth_ = declared([&] { declare_depth(app); });
+  of_exits_ = declared([&] { declare_exits(app); });
   threads_.declare(app);
   app.add_flag("--json", json_, "print the results as JSON");
 }
@@ -125,46 +159,54 @@ void Adapt::declare_phases(CLI::App& app) {
          "Phase 3: weight of the divergence from the dense model's answer");
 }
 
+void Adapt::declare_depth(CLI::App& app) {
+  app.add_option("--epochs", epochs_,
+                 "exits and halting: epochs of joint training (0: take a model that has them as it "
+                 "is, and calibrate it for another rule)")
+      ->check(at_least(0));
+  app.add_option("--rate", training_.learning_rate, "exits and halting: learning rate")
+      ->check(at_least(0));
+  app.add_option("--head-rate", head_rate_,
+                 "exits and halting: learning rate of what is new and of the classifier (0: as "
+                 "--rate)")
+      ->check(at_least(0));
+  app.add_option("--warmup-steps", training_.warmup_steps,
+                 "exits and halting: steps to full learning rate")
+      ->check(at_least(0));
+  app.add_option("--ponder", ponder_, "dact and halting: weight of the ponder cost")
+      ->check(at_least(0))
+      ->default_str(fmt::format("{} with dact, {} with halting", ExitTraining().ponder,
+                                HaltingTraining().ponder));
+}
+
 void Adapt::declare_exits(CLI::App& app) {
-  app.add_option("--exits", rule_,
-                 "put exits after the blocks in place of modules into them: dact (halting), or for "
-                 "comparison entropy, confidence, patience, fixed")
-      ->check(CLI::IsMember({"dact", "entropy", "confidence", "patience", "fixed"}));
   app.add_flag("--paper-bound", paper_bound_,
                "dact: the paper's bound on what the runner-up can gain, looser than ours");
-  app.add_option("--epochs", epochs_,
-                 "exits: epochs of joint training (0: take a model that has exits as it is, and "
-                 "calibrate it for another rule)")
-      ->check(at_least(0));
-  app.add_option("--rate", exits_.finetune.learning_rate, "exits: learning rate")
-      ->check(at_least(0));
-  app.add_option("--head-rate", head_rate_, "exits: learning rate of the exits (0: as --rate)")
-      ->check(at_least(0));
-  app.add_option("--warmup-steps", exits_.finetune.warmup_steps,
-                 "exits: steps to full learning rate")
-      ->check(at_least(0));
-  app.add_option("--ponder", exits_.ponder, "dact: weight of the ponder cost")->check(at_least(0));
   app.add_flag("--paper-loss", exits_.paper_loss,
                "dact: the paper's loss, of the accumulated answer alone");
-  app.add_option("--ponder-cost", ponder_,
+  app.add_option("--ponder-cost", ponder_cost_,
                  "dact: remaining (the sum of p_n) or halting (the sum of h_n)")
       ->check(CLI::IsMember({"remaining", "halting"}));
 }
 
-void Adapt::keep_apart(CLI::App& app, size_t modules, size_t exits) {
-  const std::vector<CLI::Option*> options = app.get_options();
-  CLI::Option* rule = app.get_option("--exits");
-  for (size_t i = modules; i < exits; ++i) options[i]->excludes(rule);
-  for (size_t i = exits; i < options.size(); ++i) {
-    if (options[i] != rule) options[i]->needs(rule);
+void Adapt::check_options() const {
+  const auto refuse = [](const std::vector<const CLI::Option*>& options, const char* why) {
+    for (const CLI::Option* option : options) {
+      if (option->count() > 0) throw UsageError(fmt::format("{} {}", option->get_name(), why));
+    }
+  };
+  if (!rule_.empty() && !halting_.empty()) {
+    throw UsageError("--exits and --halting exclude each other: one method runs the blocks");
   }
+  if (depth()) refuse(of_modules_, "is of modules: leave out --exits and --halting, or leave it out");
+  if (!depth()) refuse(of_depth_, "needs --exits or --halting");
+  if (rule_.empty()) refuse(of_exits_, "needs --exits");
+  if (!depth()) distill_options();  // refuses what makes no sense before anything is read
 }
 
-ExitTraining Adapt::exit_training() const {
-  ExitTraining options = exits_;
-  options.ponder_on_halting = ponder_ == "halting";
-  options.finetune = with_run(options.finetune, head_rate_, run_);
-  options.finetune.epochs = epochs_;
+FinetuneOptions Adapt::depth_training() const {
+  FinetuneOptions options = with_run(training_, head_rate_, run_);
+  options.epochs = epochs_;
   return options;
 }
 
@@ -200,21 +242,38 @@ LoadedModel Adapt::make_modules(const LoadedModel& dense, Loader& loader, Loader
 LoadedModel Adapt::make_exits(const LoadedModel& start, Loader& loader, Loader& held_out,
                               const fs::path& folder, Terminal& terminal) const {
   LoadedModel model = build_exits(start, {exit_rule(rule_, "--exits"), paper_bound_}, run_.seed);
-  const EpochHook hook = [&](int64_t) {
-    const Score measured = score(model, held_out, 1.0, 0.0);
-    return StepFigures{{"held_out_accuracy", measured.accuracy},
-                       {"held_out_macs_fraction", measured.macs_fraction}};
-  };
+  ExitTraining options = exits_;
+  options.finetune = depth_training();
+  options.ponder_on_halting = ponder_cost_ == "halting";
+  if (ponder_ >= 0.0) options.ponder = ponder_;
   Trainer trainer(folder, {kFinetunePhase}, model.model->parameters().all(), terminal);
-  train_exits(model, exit_training(), loader, trainer, hook);
+  train_exits(model, options, loader, trainer, held_out_hook(model, held_out));
   return model;
+}
+
+LoadedModel Adapt::make_halting(const LoadedModel& start, Loader& loader, Loader& held_out,
+                                const fs::path& folder, Terminal& terminal) const {
+  LoadedModel model = build_halting(start, {halting_method(halting_, "--halting")}, run_.seed);
+  HaltingTraining options;
+  options.finetune = depth_training();
+  if (ponder_ >= 0.0) options.ponder = ponder_;
+  Trainer trainer(folder, {kFinetunePhase}, model.model->parameters().all(), terminal);
+  train_halting(model, options, loader, trainer, held_out_hook(model, held_out));
+  return model;
+}
+
+LoadedModel Adapt::make(const LoadedModel& start, Loader& loader, Loader& held_out,
+                        const fs::path& folder, Terminal& terminal) const {
+  if (!rule_.empty()) return make_exits(start, loader, held_out, folder, terminal);
+  if (!halting_.empty()) return make_halting(start, loader, held_out, folder, terminal);
+  return make_modules(start, loader, held_out, folder, terminal);
 }
 
 int Adapt::run(Terminal& terminal) {
   threads_.apply();
-  if (rule_.empty()) distill_options();  // refuses what makes no sense before anything is read
+  check_options();
   const LoadedModel start = load_model(fs::path(model_));
-  if (rule_.empty() && start.adaptive()) {
+  if (!depth() && start.adaptive()) {
     fail("'{}' is an adaptive model; adapt starts from a dense one", model_);
   }
   const TrainingData data = open_training_data(data_, {calibration_, kCalibrationPart}, run_.seed);
@@ -225,9 +284,7 @@ int Adapt::run(Terminal& terminal) {
       start, model_, data.training, training_loader(data_, run_, data.training->size()), terminal);
   const std::unique_ptr<Loader> held_out =
       make_loader(start, model_, data.held_out, data_.loader(run_.seed), terminal);
-  LoadedModel adaptive = rule_.empty()
-                             ? make_modules(start, *loader, *held_out, run.path(), terminal)
-                             : make_exits(start, *loader, *held_out, run.path(), terminal);
+  LoadedModel adaptive = make(start, *loader, *held_out, run.path(), terminal);
   adaptive.calibration = calibrate(adaptive, start, *held_out, terminal);
 
   const json results = {{"out", run_.out},

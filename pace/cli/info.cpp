@@ -77,6 +77,7 @@ json describe(const std::string& folder) {
     info["modules"] = describe_modules(loaded);
   }
   if (loaded.exits) info["exits"] = loaded.exits->to_json();
+  if (loaded.halting) info["halting"] = loaded.halting->to_json();
   if (loaded.adaptive()) {
     info["calibration"] = loaded.calibration.empty() ? json() : loaded.calibration.to_json();
   }
@@ -100,6 +101,7 @@ void print(const json& info) {
        with_prefix(info["dense_macs"].get<double>()) + "MACs for it (1 MAC = 2 FLOPs)");
   line("classes", std::to_string(info["labels"].size()));
   if (info.contains("exits")) line("exits", dump(info["exits"]));
+  if (info.contains("halting")) line("halting", dump(info["halting"]));
   if (info.contains("acm")) {
     line("adaptive", fmt::format("{} modules: {}", info["modules"].size(), dump(info["acm"])));
   }

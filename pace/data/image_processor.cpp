@@ -33,8 +33,13 @@ json defaults_of(const std::string& kind) {
   if (kind == "Blip") {
     return {{"size", 384}, {"resample", 3}, {"image_mean", clip_mean}, {"image_std", clip_std}};
   }
-  fail("{}: image processor '{}' is not supported; supported are ViT, DeiT, Bit, CLIP and Blip",
-       kWhere, kind);
+  if (kind == "Cifar") {
+    return {{"size", 32}, {"do_resize", false}, {"image_mean", 0.5}, {"image_std", 0.5}};
+  }
+  fail(
+      "{}: image processor '{}' is not supported; supported are ViT, DeiT, Bit, CLIP, Blip and "
+      "Cifar",
+      kWhere, kind);
 }
 
 /// "ViTImageProcessorFast" -> "ViT"; empty when the file names no processor.

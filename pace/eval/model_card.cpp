@@ -33,26 +33,31 @@ std::string kinds(const AcmConfig& acm) {
 }
 
 std::string description(const ModelCard& card, const LoadedModel& model) {
-  const std::string origin =
-      card.base_model.empty() ? "" : fmt::format(" of `{}`", card.base_model);
+  const std::string& base = card.base_model;
+  const std::string origin = base.empty() ? "" : fmt::format(" of `{}`", base);
+  const std::string made = base.empty() ? "" : fmt::format(" made from `{}`", base);
   const std::string shape =
       fmt::format("{:.1f} M parameters, {} classes", model.model->parameters().count() / 1e6,
                   model.model->labels().size());
   const char* kind = reads_text(model.model->config()) ? "text" : "image";
   if (!model.adaptive()) {
-    return fmt::format("A dense {} classifier{} ({}).\n", kind,
-                       card.base_model.empty() ? "" : " made from `" + card.base_model + "`",
-                       shape);
+    return fmt::format("A dense {} classifier{} ({}).\n", kind, made, shape);
   }
   constexpr const char* kBudget =
       "One set of weights serves every budget, the wanted mean share of the dense model's "
       "multiply-accumulates.\n";
+  if (model.halting) {
+    return fmt::format(
+        "An adaptive {} classifier{} ({}): {} decides by method {} how many residual units of each "
+        "stage run. {}",
+        kind, made, shape, model.halting->by_position() ? "every position of a picture" : "a picture",
+        to_string(model.halting->method), kBudget);
+  }
   if (!model.acm) {
     return fmt::format(
         "An adaptive {} classifier{} ({}): an answer after every block, and a rule ({}) that ends "
         "the computation of an example. {}",
-        kind, card.base_model.empty() ? "" : " made from `" + card.base_model + "`", shape,
-        to_string(model.exits->rule), kBudget);
+        kind, made, shape, to_string(model.exits->rule), kBudget);
   }
   return fmt::format(
       "An adaptive form{} ({}): for every token a gate decides how many of the {} learners run in "

@@ -18,6 +18,33 @@ struct ProductCall {
   bool gelu = false;
 };
 
+/// A convolution over feature maps whose positions are rows, picture by picture and line by line:
+/// y = relu(x * weight + bias + residual), with a square kernel and as much padding on each side as
+/// keeps a map's size.
+struct ConvCall {
+  const float* x = nullptr;         ///< [pictures * lines * columns, in]
+  float* y = nullptr;               ///< [pictures * out_lines * out_columns, out]
+  const float* residual = nullptr;  ///< of y's shape, y itself perhaps; or null: nothing is added
+  const int64_t* rows = nullptr;    ///< of y that are computed; null: all
+  int64_t in = 0, out = 0;          ///< channels
+  int64_t lines = 0, columns = 0, out_lines = 0, out_columns = 0;
+  int64_t side = 0, stride = 0;  ///< of the kernel
+  const void* weight = nullptr;  ///< packed panels, their depth by lines, columns and channels
+  const float* bias = nullptr;   ///< as many as the panels have columns
+  const float* zeros = nullptr;  ///< [side * in]
+  bool narrow = false;           ///< whether panels are half as wide: of few channels
+  bool relu = false;
+};
+
+/// A convolution of 3 x 3 over such maps, to one channel and without bias.
+struct ScoreCall {
+  const float* x = nullptr;       ///< [pictures * lines * columns, channels]
+  float* y = nullptr;             ///< [rows]
+  const int64_t* rows = nullptr;  ///< that are computed
+  int64_t channels = 0, lines = 0, columns = 0;
+  const float* weight = nullptr;  ///< [3, 3, channels]
+};
+
 /// Rows that each run their own number of learners.
 struct RaggedCall {
   const float* x = nullptr;  ///< [rows, in]
@@ -79,6 +106,10 @@ struct CpuKernels {
   /// Rows [first, first + rows), panels [panel, panel + panels) of the outputs.
   void (*product)(const ProductCall& call, int64_t first, int64_t rows, int64_t panel,
                   int64_t panels, float* scratch);
+  /// The same of a convolution, its rows counted among those computed.
+  void (*convolution)(const ConvCall& call, int64_t first, int64_t rows, int64_t panel,
+                      int64_t panels, float* scratch);
+  void (*score)(const ScoreCall& call, int64_t first, int64_t rows);
   /// Rows [first, first + rows) of the order, by their learners or by the dense map.
   void (*learners)(const RaggedCall& call, int64_t first, int64_t rows, float* scratch);
   void (*dense_last)(const RaggedCall& call, int64_t first, int64_t rows, float* scratch);
@@ -88,6 +119,7 @@ struct CpuKernels {
 
   /// Floats of scratch that a task needs.
   int64_t (*product_scratch)(const ProductCall& call, int64_t rows);
+  int64_t (*convolution_scratch)(const ConvCall& call, int64_t rows);
   int64_t (*ragged_scratch)(const RaggedCall& call, int64_t rows);
   int64_t (*gate_scratch)(const GateCall& call);
   int64_t (*attention_scratch)(const AttentionCall& call);

@@ -1,9 +1,8 @@
 #include "pace/kernels/linear.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 
+#include "pace/kernels/cut.h"
 #include "pace/kernels/isa.h"
 #include "pace/kernels/panels.h"
 #include "pace/kernels/tasks.h"
@@ -15,28 +14,6 @@ struct Linear::Packed {
   Tensor weight;  ///< [panels, words, panel, pack]
   Tensor bias;    ///< [panels * panel]
 };
-
-namespace {
-
-/// How a product of so much work, in MACs, is cut into tasks of equal size, as many for each
-/// thread.
-struct Cut {
-  int64_t height, row_blocks;    ///< rows of a task
-  int64_t panels, panel_groups;  ///< output panels of a task
-};
-
-Cut cut_product(int64_t rows, int64_t panels, int64_t work, const CpuKernels& kernels) {
-  constexpr int64_t kWorthATask = 1 << 17, kTasksPerThread = 4;
-  const int64_t threads = at::get_num_threads();
-  int64_t blocks = (rows + kernels.most_rows - 1) / kernels.most_rows;
-  if (rows >= kernels.tile * threads) blocks = round_up(blocks, threads);
-  const int64_t wanted = std::clamp<int64_t>(work / kWorthATask, 1, kTasksPerThread * threads);
-  const int64_t groups = std::min(panels, (wanted + blocks - 1) / blocks);
-  const int64_t height = (rows + blocks - 1) / blocks, width = (panels + groups - 1) / groups;
-  return {height, (rows + height - 1) / height, width, (panels + width - 1) / width};
-}
-
-}  // namespace
 
 Tensor Linear::forward(const Tensor& x, Context& context, Activation activation) const {
   const Tensor weight = weight_.flatten(1);

@@ -11,6 +11,7 @@
 #include "pace/base/error.h"
 #include "pace/models/bert.h"
 #include "pace/models/labels.h"
+#include "pace/models/resnet.h"
 #include "pace/models/vit.h"
 
 namespace pace {
@@ -31,6 +32,9 @@ constexpr std::array kFamilies{
            make_vit},
     Family{"bert", "bert.", "BertForSequenceClassification", "BertModel", "classifier.", true,
            make_bert},
+    Family{"resnet-cifar", "", "ResNetCifarForImageClassification", "ResNetCifarModel", "linear.",
+           false, make_resnet},
+    Family{"resnet-torchvision", "", "ResNet", "ResNetModel", "fc.", false, make_resnet},
     Family{"roberta", "roberta.", "RobertaForSequenceClassification", "RobertaModel",
            "classifier.out_proj.", true, make_bert},
 };
@@ -38,7 +42,8 @@ constexpr std::array kFamilies{
 /// Whether a tensor belongs to what turns the backbone's states into logits, which a folder of the
 /// backbone alone need not have.
 bool is_head(std::string_view name) {
-  return name.starts_with("classifier.") || name.starts_with("bert.pooler.");
+  return name.starts_with("classifier.") || name.starts_with("bert.pooler.") ||
+         name.starts_with("linear.") || name.starts_with("fc.");
 }
 
 /// The family of a config. Throws Error listing what is supported.
@@ -63,8 +68,9 @@ const Family& family_of(const json& config, const std::string& where) {
   return *found;
 }
 
-/// Whether a tensor belongs to a method on the depth seam.
+/// Whether a tensor belongs to exits, or to halting stages.
 bool is_exit(const std::string& name) { return name.starts_with("exit."); }
+bool is_halting(const std::string& name) { return name.starts_with("halting."); }
 
 /// Which tensors of a folder may stay unused, by their names without the backbone's prefix.
 using Expected = std::function<bool(std::string_view)>;
@@ -116,6 +122,15 @@ class FolderSource {
 struct Methods {
   std::optional<AcmConfig> acm = {};
   std::optional<ExitConfig> exits = {};
+  std::optional<HaltingConfig> halting = {};
+
+  MapBuilder maps(std::vector<Acm*>& modules) const {
+    return acm ? acm_builder(*acm, &modules) : MapBuilder(dense_map);
+  }
+  DepthBuilder depth() const {
+    if (exits) return exits_builder(*exits);
+    return halting ? halting_builder(*halting) : DepthBuilder(run_all);
+  }
 };
 
 LoadedModel assemble(json config, const std::string& where, std::unique_ptr<Parameters> parameters,
@@ -125,19 +140,18 @@ LoadedModel assemble(json config, const std::string& where, std::unique_ptr<Para
     if (config.contains(field)) config[field] = "float32";
   }
   LoadedModel loaded;
-  const MapBuilder build_map =
-      methods.acm ? acm_builder(*methods.acm, &loaded.modules) : MapBuilder(dense_map);
-  const DepthBuilder build_depth =
-      methods.exits ? exits_builder(*methods.exits) : DepthBuilder(run_all);
-  loaded.model = build_model(config, where, std::move(parameters), build_map, build_depth);
+  loaded.model = build_model(config, where, std::move(parameters), methods.maps(loaded.modules),
+                             methods.depth());
   loaded.acm = std::move(methods.acm);
   loaded.exits = methods.exits;
+  loaded.halting = methods.halting;
   return loaded;
 }
 
 /// Known parts of a backbone's folder that a classifier may have no use for.
 bool is_unused(std::string_view bare) {
-  return bare.starts_with("pooler.") || bare == "embeddings.position_ids";
+  return bare.starts_with("pooler.") || bare == "embeddings.position_ids" ||
+         bare.ends_with(".num_batches_tracked");
 }
 
 /// Whether `bare` belongs to a layer at or behind `layers`.
@@ -165,14 +179,22 @@ PaceSection parse_pace(const json& section, const std::string& where) {
   }
   if (version < 1) fail("{}: format_version is {}; versions begin at 1", where, version);
   PaceSection parsed;
-  if (const auto acm = section.find("acm"); acm != section.end()) {
-    parsed.methods.acm = AcmConfig::from_json(*acm, where + ".acm");
+  if (const auto field = section.find("acm"); field != section.end()) {
+    parsed.methods.acm = AcmConfig::from_json(*field, where + ".acm");
   }
-  if (const auto exits = section.find("exits"); exits != section.end()) {
-    parsed.methods.exits = ExitConfig::from_json(*exits, where + ".exits");
+  if (const auto field = section.find("exits"); field != section.end()) {
+    parsed.methods.exits = ExitConfig::from_json(*field, where + ".exits");
   }
-  if (!parsed.methods.acm && !parsed.methods.exits) {
-    fail("{}: neither of the fields 'acm' and 'exits' is there, so nothing is adaptive", where);
+  if (const auto field = section.find("halting"); field != section.end()) {
+    parsed.methods.halting = HaltingConfig::from_json(*field, where + ".halting");
+  }
+  const auto& [acm, exits, halting] = parsed.methods;
+  if (!acm && !exits && !halting) {
+    fail("{}: none of the fields 'acm', 'exits' and 'halting' is there, so nothing is adaptive",
+         where);
+  }
+  if (exits && halting) {
+    fail("{}: both 'exits' and 'halting' are there, but only one method runs the blocks", where);
   }
   if (const auto curve = section.find("calibration"); curve != section.end()) {
     parsed.calibration = Calibration::from_json(*curve, where + ".calibration");
@@ -188,11 +210,12 @@ json dense_config(json config, const Family& family, const std::string& where,
   }
   config["architectures"] = json::array({family.classifier});
   if (!options.labels.empty()) set_class_labels(config, options.labels);
+  if (options.layers == 0) return config;
   const int64_t layers = integer_field(config, "num_hidden_layers", where);
   if (options.layers < 0 || options.layers > layers) {
     fail("{} layers were asked for; the model of {} has {}", options.layers, where, layers);
   }
-  if (options.layers == 0 || options.layers == layers) return config;
+  if (options.layers == layers) return config;
   config["num_hidden_layers"] = options.layers;
   // They name layers of the whole model; transformers derives them anew.
   for (const char* field : {"stage_names", "out_features", "out_indices"}) config.erase(field);
@@ -311,7 +334,7 @@ LoadedModel build_dense(const json& config, const std::string& where, const Weig
 LoadedModel build_adaptive(const json& dense_config, const AcmConfig& acm, WeightSource source) {
   const std::string where = "the dense model's config";
   family_of(dense_config, where);
-  return assemble(dense_config, where, std::make_unique<Parameters>(std::move(source)), {acm, {}});
+  return assemble(dense_config, where, std::make_unique<Parameters>(std::move(source)), {.acm = acm});
 }
 
 LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint64_t seed) {
@@ -326,9 +349,17 @@ LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint6
   };
   LoadedModel made =
       assemble(model.model->config(), "the model's config",
-               std::make_unique<Parameters>(source, is_exit, seed), {model.acm, exits});
+               std::make_unique<Parameters>(source, is_exit, seed), {.acm = model.acm, .exits = exits});
   made.preprocessor = model.preprocessor;
   made.tokenizer = model.tokenizer;
+  return made;
+}
+
+LoadedModel build_halting(const LoadedModel& model, const HaltingConfig& halting, uint64_t seed) {
+  LoadedModel made = assemble(
+      model.model->config(), "the model's config",
+      std::make_unique<Parameters>(weights_of(*model.model), is_halting, seed), {.halting = halting});
+  made.preprocessor = model.preprocessor;
   return made;
 }
 
@@ -361,6 +392,7 @@ json full_config(const LoadedModel& loaded) {
   json section{{"format_version", kFormatVersion}};
   if (loaded.acm) section["acm"] = loaded.acm->to_json();
   if (loaded.exits) section["exits"] = loaded.exits->to_json();
+  if (loaded.halting) section["halting"] = loaded.halting->to_json();
   if (!loaded.calibration.empty()) section["calibration"] = loaded.calibration.to_json();
   config["pace"] = std::move(section);
   return config;

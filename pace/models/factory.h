@@ -3,6 +3,7 @@
 #include "pace/adaptive/acm.h"
 #include "pace/adaptive/calibration.h"
 #include "pace/adaptive/exits.h"
+#include "pace/adaptive/halting.h"
 #include "pace/io/model_folder.h"
 #include "pace/models/model.h"
 
@@ -13,13 +14,14 @@ struct LoadedModel {
   std::unique_ptr<Model> model;
   std::optional<AcmConfig> acm;     ///< of the width seam; absent where the maps are dense
   std::optional<ExitConfig> exits;  ///< of the depth seam; absent where every block runs
+  std::optional<HaltingConfig> halting;  ///< likewise, of backbones with feature maps
   std::vector<Acm*> modules;        ///< in order of execution; owned by the model
   Calibration calibration;          ///< empty before calibration and in a dense model
   std::optional<json> preprocessor;
   std::map<std::string, std::string> tokenizer;  ///< its files, which a saved model takes along
   at::ScalarType type = at::kFloat;              ///< of the products of a pass
 
-  bool adaptive() const { return acm || exits; }
+  bool adaptive() const { return acm || exits || halting; }
   /// A pass ready for inference at `budget`: told budget and price from the calibration. Throws
   /// Error when a dense model is asked for less than 1, or the budget is not in (0, 1].
   Pass pass_at(double budget) const;
@@ -51,6 +53,10 @@ LoadedModel build_adaptive(const json& dense_config, const AcmConfig& acm, Weigh
 /// A model, dense or with adaptive maps, with exits after its blocks. They begin as the exits
 /// it has, of whatever rule, or as its own head where that is of their form, otherwise at random.
 LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint64_t seed);
+
+/// A dense residual network whose stages halt, or one that halts already by another method. Throws
+/// Error for a model without feature maps.
+LoadedModel build_halting(const LoadedModel& model, const HaltingConfig& halting, uint64_t seed);
 
 /// A model of the config's family over `parameters`, its maps made by `build_map` and its depth
 /// policy by `build_depth`.

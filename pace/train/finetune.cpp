@@ -9,7 +9,8 @@ namespace {
 
 bool in_head(std::string_view name) {
   return name.starts_with("classifier.") || name.starts_with("bert.pooler.") ||
-         name.starts_with("exit.");
+         name.starts_with("exit.") || name.starts_with("halting.") ||
+         name.starts_with("linear.") || name.starts_with("fc.");
 }
 
 /// Decay pulls weights that multiply; what is added or scales a whole channel has no reason to be
@@ -37,6 +38,7 @@ std::vector<ParameterGroup> finetune_groups(const Parameters& parameters,
                                      {{}, head_rate, options.weight_decay},
                                      {{}, head_rate, 0.0}};
   for (const auto& [name, parameter] : parameters.all()) {
+    if (!parameter.requires_grad()) continue;  // a statistic
     const bool head = in_head(name);
     if (options.freeze_backbone && !head) continue;
     groups[(head ? 2 : 0) + (decays(name, parameter) ? 0 : 1)].parameters.emplace_back(name,
@@ -67,6 +69,7 @@ void finetune(LoadedModel& loaded, const FinetuneOptions& options, Loader& loade
   const auto objective = [&](const Batch& batch, at::Generator& generator) -> StepFigures {
     Pass pass;
     pass.form = Form::kRelaxed;
+    pass.batch_statistics = true;
     pass.generator = generator;
     const Tensor logits = model.forward(batch.inputs.to(device), pass).to(at::kFloat);
     const Tensor loss = at::cross_entropy_loss(logits, batch.targets.to(device));

@@ -1,0 +1,303 @@
+#include "pace/adaptive/halting.h"
+
+#include <fmt/ranges.h>
+
+#include "pace/base/error.h"
+#include "pace/io/model_folder.h"
+#include "pace/kernels/linear.h"
+#include "pace/kernels/positions.h"
+
+namespace pace {
+
+namespace {
+
+constexpr HaltingMethod kMethods[] = {HaltingMethod::kAct, HaltingMethod::kSact,
+                                      HaltingMethod::kPact, HaltingMethod::kSpatialPact};
+constexpr double kEpsilon = 0.01;           ///< what may be missing from 1 when ACT stops
+constexpr double kTemperature = 2.0 / 3.0;  ///< of Concrete samples
+
+/// One number for each picture or position -> a column of one for each row.
+Tensor by_row(const Tensor& units, const kernels::Grid& grid) {
+  const bool positions = units.size(0) == grid.rows();
+  return (positions ? units : units.repeat_interleave(grid.positions())).unsqueeze(1);
+}
+
+}  // namespace
+
+const char* to_string(HaltingMethod method) {
+  switch (method) {
+    case HaltingMethod::kAct:
+      return "act";
+    case HaltingMethod::kSact:
+      return "sact";
+    case HaltingMethod::kPact:
+      return "pact";
+    case HaltingMethod::kSpatialPact:
+      return "spatial-pact";
+  }
+  fail("there is no halting method with number {}", static_cast<int>(method));
+}
+
+HaltingMethod halting_method(const std::string& name, const std::string& where) {
+  std::vector<std::string> known;
+  for (const HaltingMethod method : kMethods) {
+    if (name == to_string(method)) return method;
+    known.emplace_back(to_string(method));
+  }
+  fail("{}: there is no halting method '{}'; there are {}", where, name, fmt::join(known, ", "));
+}
+
+nlohmann::json HaltingConfig::to_json() const { return {{"method", to_string(method)}}; }
+
+HaltingConfig HaltingConfig::from_json(const nlohmann::json& object, const std::string& where) {
+  if (!object.is_object()) fail("{} must be an object, but is {}", where, object.type_name());
+  return {halting_method(string_field(object, "method", where), where)};
+}
+
+/// The halting logits after one unit.
+class StageHalting::Score {
+ public:
+  Score(const HaltingConfig& config, const DepthSpec& spec, const std::string& name,
+        Parameters& parameters)
+      : dim_(spec.dim) {
+    constexpr double kBias = -3.0, kDeviation = 0.01;
+    const auto [weight, bias] =
+        add_linear(name + "pool", dim_, 1, kDeviation, parameters, kBias);
+    pool_.emplace(weight, bias);
+    if (!config.by_position()) return;
+    conv_.emplace(
+        parameters.add(name + "conv.weight", {1, dim_, 3, 3}, Initial::normal(kDeviation)));
+  }
+
+  /// Of all pictures or positions, differentiable.
+  Tensor everywhere(const Tensor& states, Pass& pass) const {
+    const kernels::Grid& grid = pass.grid;
+    const Tensor maps = states.view({grid.pictures, -1, dim_});
+    const Tensor pooled = pool_->forward(maps.mean(1), pass.context).flatten();
+    pass.ledger.charge(static_cast<double>(dim_));
+    if (!conv_) return pooled.to(at::kFloat);
+    pass.ledger.charge(static_cast<double>(conv_->macs() * grid.positions()));
+    const Tensor beside = conv_->forward(states, grid, pass.context);
+    return (beside + pooled.repeat_interleave(grid.positions())).to(at::kFloat);
+  }
+
+  /// Of these only, int64 in rising order: float on the CPU.
+  Tensor at(const Tensor& units, const Tensor& states, Pass& pass) const {
+    const kernels::Grid& grid = pass.grid;
+    const Tensor counts = conv_ ? kernels::count_by_picture(units, grid) : Tensor();
+    const Tensor pictures = conv_ ? counts.nonzero().squeeze(1) : units;
+    const Tensor maps = states.view({grid.pictures, -1, dim_});
+    const bool all = pictures.size(0) == grid.pictures;
+    const Tensor means = (all ? maps : maps.index_select(0, pictures.to(maps.device()))).mean(1);
+    const Tensor pooled = pool_->forward(means, pass.context).flatten().to(at::kCPU, at::kFloat);
+    Tensor charge = at::zeros({grid.pictures}, at::kDouble);
+    charge.index_fill_(0, pictures, static_cast<double>(dim_));
+    if (conv_) charge += counts * static_cast<double>(conv_->macs());
+    pass.ledger.charge(charge);
+    if (!conv_) return pooled;
+    const Tensor beside = conv_->forward_at(units, states, grid, pass.context).to(at::kCPU);
+    const Tensor each = counts.index_select(0, pictures).to(at::kLong);
+    return beside.to(at::kFloat) + pooled.repeat_interleave(each, 0, units.size(0));
+  }
+
+ private:
+  int64_t dim_;
+  std::optional<kernels::Linear> pool_;
+  std::optional<kernels::PositionScore> conv_;
+};
+
+/// What the relaxed form keeps of every picture or position on the way through the units.
+class StageHalting::Steps {
+ public:
+  explicit Steps(const Tensor& like)
+      : running_(at::ones_like(like)), cost_(at::zeros_like(like)), units_(at::zeros_like(like)) {}
+  virtual ~Steps() = default;
+  /// The weight of the state after unit `number` (from 1) in the result, given its halting logits;
+  /// undefined after the last unit.
+  virtual Tensor weigh(const Tensor& logits, int64_t number, Pass& pass) = 0;
+
+  const Tensor& running() const { return running_; }  ///< the share that runs the next unit
+  const Tensor& cost() const { return cost_; }
+  Tensor units() const { return units_.to(at::kLong); }
+
+ protected:
+  Tensor running_, cost_, units_;
+};
+
+class StageHalting::Accumulated : public StageHalting::Steps {
+ public:
+  explicit Accumulated(const Tensor& like) : Steps(like), sum_(at::zeros_like(like)) {}
+
+  Tensor weigh(const Tensor& logits, int64_t /*number*/, Pass& /*pass*/) override {
+    const Tensor rest = 1.0 - sum_;
+    const Tensor halting = logits.defined() ? logits.sigmoid() : at::ones_like(rest);
+    const Tensor stops = (sum_ + halting).ge(1.0 - kEpsilon).to(rest.scalar_type()).detach();
+    units_ = units_ + running_;
+    cost_ = cost_ + running_ * (1.0 + stops * rest);
+    const Tensor weight = running_ * (stops * rest + (1.0 - stops) * halting);
+    sum_ = sum_ + running_ * halting;
+    running_ = running_ * (1.0 - stops);
+    return weight;
+  }
+
+ private:
+  Tensor sum_;  ///< of the halting scores so far
+};
+
+class StageHalting::Latent : public StageHalting::Steps {
+ public:
+  explicit Latent(const Tensor& like) : Steps(like), awake_(at::ones_like(like)) {}
+
+  Tensor weigh(const Tensor& logits, int64_t number, Pass& pass) override {
+    const Tensor drawn = logits.defined() ? sample(logits, pass) : at::ones_like(running_);
+    const Tensor weight = running_ * drawn;
+    cost_ = cost_ + static_cast<double>(number) * weight;
+    running_ = running_ - weight;
+    units_ = units_ + awake_;
+    awake_ = awake_ * drawn.detach().lt(0.5);
+    return weight;
+  }
+
+ private:
+  static Tensor sample(const Tensor& logits, Pass& pass) {
+    if (pass.noise == 0.0) return (logits / kTemperature).sigmoid();
+    constexpr double kEdge = 1e-6;
+    const Tensor uniform = at::rand(logits.sizes(), pass.generator, logits.options());
+    const Tensor draw = uniform.clamp(kEdge, 1.0 - kEdge).logit();
+    return ((logits + pass.noise * draw) / kTemperature).sigmoid();
+  }
+
+  Tensor awake_;  ///< 1 until a sample says to stop
+};
+
+StageHalting::StageHalting(const HaltingConfig& config, const DepthSpec& spec,
+                           Parameters& parameters)
+    : config_(config), spec_(spec) {
+  if (spec.stage.empty()) {
+    fail("halting method '{}' is for backbones with feature maps, such as residual networks",
+         to_string(config.method));
+  }
+  for (int64_t unit = 0; unit + 1 < spec.blocks; ++unit) {
+    const std::string name = fmt::format("halting.{}.{}.", spec.stage, unit);
+    scores_.push_back(std::make_unique<Score>(config, spec, name, parameters));
+  }
+}
+
+StageHalting::~StageHalting() = default;
+
+Tensor StageHalting::run(const Tensor& states, const Stack& stack, Pass& pass) const {
+  const Tensor given =
+      pass.form == Form::kRelaxed ? relaxed(states, stack, pass) : executed(states, stack, pass);
+  return stack.readout(given, pass);
+}
+
+Tensor StageHalting::relaxed(const Tensor& states, const Stack& stack, Pass& pass) const {
+  Tensor current = stack.blocks[0]->forward(states, pass);
+  const kernels::Grid grid = pass.grid;
+  const int64_t count = config_.by_position() ? grid.rows() : grid.pictures;
+  const Tensor like = at::empty({count}, current.options().dtype(at::kFloat));
+  std::unique_ptr<Steps> steps;
+  if (config_.accumulates()) {
+    steps = std::make_unique<Accumulated>(like);
+  } else {
+    steps = std::make_unique<Latent>(like);
+  }
+  Tensor result;
+  for (int64_t unit = 0; unit < spec_.blocks; ++unit) {
+    const auto index = static_cast<size_t>(unit);
+    if (unit > 0) {
+      const Tensor next = stack.blocks[index]->forward(current, pass);
+      const Tensor running = by_row(steps->running(), grid);
+      current = config_.by_position() ? current + running * (next - current) : next;
+    }
+    Tensor logits;
+    if (index < scores_.size()) logits = scores_[index]->everywhere(current, pass) + pass.price;
+    const Tensor part = by_row(steps->weigh(logits, unit + 1, pass), grid) * current;
+    result = result.defined() ? result + part : part;
+  }
+  pass.ledger.record(Ponder{spec_.stage, steps->units(), steps->cost(), grid});
+  return result;
+}
+
+namespace {
+
+/// The pictures or positions that go on, and ACT's sum of halting scores of each.
+struct Going {
+  Tensor units;             ///< int64
+  std::vector<float> sums;  ///< empty but for ACT
+};
+
+/// Takes those out that stop after a unit and returns what weight each had, stopping or not: float
+/// [units], or nothing for PACT, whose result is the last state.
+Tensor leave(Going& running, const Tensor& logits, double price) {
+  const int64_t count = running.units.numel();
+  const int64_t* units = running.units.const_data_ptr<int64_t>();
+  const bool accumulates = !running.sums.empty();
+  const Tensor halting = accumulates ? (logits + price).sigmoid() : logits;
+  const float* scores = halting.const_data_ptr<float>();
+  Tensor weights = accumulates ? at::empty({count}, at::kFloat) : Tensor();
+  float* weight = accumulates ? weights.mutable_data_ptr<float>() : nullptr;
+  Tensor left = at::empty_like(running.units);
+  int64_t* to = left.mutable_data_ptr<int64_t>();
+  int64_t kept = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    bool stops = scores[i] + price >= 0.0;
+    if (accumulates) {
+      float& sum = running.sums[static_cast<size_t>(i)];
+      stops = sum + scores[i] >= static_cast<float>(1.0 - kEpsilon);
+      weight[i] = stops ? 1.0F - sum : scores[i];
+      running.sums[static_cast<size_t>(kept)] = sum + scores[i];
+    }
+    to[kept] = units[i];
+    kept += stops ? 0 : 1;
+  }
+  running.units = left.narrow(0, 0, kept);
+  if (accumulates) running.sums.resize(static_cast<size_t>(kept));
+  return weights;
+}
+
+}  // namespace
+
+Tensor StageHalting::executed(const Tensor& states, const Stack& stack, Pass& pass) const {
+  Tensor current = stack.blocks[0]->forward(states, pass);
+  const kernels::Grid grid = pass.grid;
+  const bool positions = config_.by_position();
+  Going running{at::arange(positions ? grid.rows() : grid.pictures, at::kLong), {}};
+  Tensor units = at::ones_like(running.units), result;
+  if (config_.accumulates()) {
+    running.sums.assign(static_cast<size_t>(running.units.numel()), 0.0F);
+    result = at::zeros_like(current);
+  }
+  const auto rows_of = [&](const Tensor& some) {
+    return positions ? some : kernels::rows_of_pictures(some, grid);
+  };
+  const auto add = [&](const Tensor& some, const Tensor& weights) {
+    const Tensor rows = rows_of(some).to(current.device());
+    const Tensor each = positions ? weights : weights.repeat_interleave(grid.positions());
+    const Tensor part = current.index_select(0, rows);
+    result.index_add_(0, rows, part * each.to(part).unsqueeze(1));
+  };
+  for (size_t unit = 0; unit < scores_.size() && running.units.numel() > 0; ++unit) {
+    const Tensor before = running.units;
+    const Tensor weights = leave(running, scores_[unit]->at(before, current, pass), pass.price);
+    if (result.defined()) add(before, weights);
+    if (running.units.numel() == 0) break;
+    units.index_add_(0, running.units, at::ones_like(running.units));
+    pass.active = rows_of(running.units);
+    current = stack.blocks[unit + 1]->forward(current, pass);
+  }
+  pass.active = Tensor();
+  if (result.defined() && running.units.numel() > 0) {
+    add(running.units, 1.0 - at::tensor(running.sums));
+  }
+  pass.ledger.record(Ponder{spec_.stage, units, {}, grid});
+  return result.defined() ? result : current;
+}
+
+DepthBuilder halting_builder(const HaltingConfig& config) {
+  return [config](const DepthSpec& spec, Parameters& parameters) {
+    return std::make_unique<StageHalting>(config, spec, parameters);
+  };
+}
+
+}  // namespace pace

@@ -1,0 +1,73 @@
+#include "pace/kernels/positions.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace pace::kernels {
+
+namespace {
+
+using Mask = std::vector<uint8_t>;
+
+/// or-s to each byte of a line its neighbours in the line.
+void widen(uint8_t* line, int64_t columns, Mask& copy) {
+  copy.assign(line, line + columns);
+  for (int64_t x = 1; x < columns; ++x) line[x] |= copy[x - 1];
+  for (int64_t x = 1; x < columns; ++x) line[x - 1] |= copy[x];
+}
+
+void join(const uint8_t* from, int64_t columns, uint8_t* to) {
+  for (int64_t x = 0; x < columns; ++x) to[x] |= from[x];
+}
+
+/// Marks spread over the lines of one picture.
+void spread(uint8_t* marks, const Grid& grid, Mask& line, Mask& whole) {
+  const int64_t columns = grid.columns;
+  for (int64_t y = 0; y < grid.lines; ++y) widen(marks + y * columns, columns, line);
+  whole.assign(marks, marks + grid.positions());
+  for (int64_t y = 0; y < grid.lines; ++y) {
+    if (y > 0) join(whole.data() + (y - 1) * columns, columns, marks + y * columns);
+    if (y + 1 < grid.lines) join(whole.data() + (y + 1) * columns, columns, marks + y * columns);
+  }
+}
+
+}  // namespace
+
+Tensor dilate(const Tensor& rows, const Grid& grid) {
+  if (rows.numel() == grid.rows()) return rows;
+  Mask marks(static_cast<size_t>(grid.rows()), 0), line, whole;
+  const int64_t* active = rows.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < rows.numel(); ++i) marks[static_cast<size_t>(active[i])] = 1;
+  for (int64_t picture = 0; picture < grid.pictures; ++picture) {
+    spread(marks.data() + picture * grid.positions(), grid, line, whole);
+  }
+  Tensor out = at::empty({grid.rows()}, rows.options());
+  int64_t* to = out.mutable_data_ptr<int64_t>();
+  int64_t count = 0;
+  for (int64_t row = 0; row < grid.rows(); ++row) {
+    to[count] = row;  // overwritten by the next where this one is not marked
+    count += marks[static_cast<size_t>(row)];
+  }
+  return out.narrow(0, 0, count);
+}
+
+Tensor count_by_picture(const Tensor& rows, const Grid& grid) {
+  Tensor counts = at::zeros({grid.pictures}, at::kDouble);
+  double* to = counts.mutable_data_ptr<double>();
+  const int64_t* begin = rows.const_data_ptr<int64_t>();
+  const int64_t *end = begin + rows.numel(), *from = begin;
+  for (int64_t picture = 0; picture < grid.pictures; ++picture) {
+    const int64_t* next = std::lower_bound(from, end, (picture + 1) * grid.positions());
+    to[picture] = static_cast<double>(next - from);
+    from = next;
+  }
+  return counts;
+}
+
+Tensor rows_of_pictures(const Tensor& pictures, const Grid& grid) {
+  const Tensor begins = pictures * grid.positions();
+  return (begins.unsqueeze(1) + at::arange(grid.positions(), at::kLong)).flatten();
+}
+
+}  // namespace pace::kernels

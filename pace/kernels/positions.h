@@ -1,0 +1,22 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "pace/kernels/grid.h"
+
+namespace pace::kernels {
+
+using at::Tensor;
+
+// Some positions of feature maps: int64 [rows], their rows in rising order, on the CPU.
+
+/// These positions and their eight neighbours.
+Tensor dilate(const Tensor& rows, const Grid& grid);
+
+/// How many of them lie in each picture: double [pictures].
+Tensor count_by_picture(const Tensor& rows, const Grid& grid);
+
+/// All positions of some pictures, int64 in rising order.
+Tensor rows_of_pictures(const Tensor& pictures, const Grid& grid);
+
+}  // namespace pace::kernels

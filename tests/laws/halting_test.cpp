@@ -1,0 +1,333 @@
+// The laws of docs/architecture.md for halting stages, and their definitions.
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "pace/base/error.h"
+#include "pace/train/halting_training.h"
+#include "tests/laws/methods.h"
+#include "tests/models/small_resnet.h"
+#include "tests/temporary_folder.h"
+
+namespace pace::laws {
+namespace {
+
+using testing_models::small_resnet;
+
+constexpr double kNever = -1e6, kRounding = 5e-5;
+constexpr HaltingMethod kMethods[] = {HaltingMethod::kAct, HaltingMethod::kSact,
+                                      HaltingMethod::kPact, HaltingMethod::kSpatialPact};
+
+/// Halting scores that differ from place to place, around where they decide; a large `sharpness`
+/// takes all of them far from there.
+LoadedModel model_of(HaltingMethod method, bool bottleneck = false, double sharpness = 1.0) {
+  LoadedModel model = build_halting(small_resnet(bottleneck), {method}, 3);
+  const at::NoGradGuard no_grad;
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(12);
+  for (const auto& [name, tensor] : model.model->parameters().all()) {
+    if (!name.starts_with("halting.")) continue;
+    const double scale = name.ends_with("bias") ? 0.3 : 0.8;
+    tensor.copy_(at::randn(tensor.sizes(), generator) * scale * sharpness);
+  }
+  return model;
+}
+
+Tensor pictures(int64_t batch) {
+  return at::randn({batch, 1, 13, 17}, at::make_generator<at::CPUGeneratorImpl>(5));
+}
+
+Pass pass_of(Form form, double price) {
+  Pass pass;
+  pass.form = form;
+  pass.price = price;
+  return pass;
+}
+
+Tensor run(const LoadedModel& model, const Tensor& inputs, Pass& pass) {
+  const at::NoGradGuard no_grad;
+  return model.model->forward(inputs, pass);
+}
+
+class HaltingLaws : public testing::TestWithParam<std::tuple<HaltingMethod, bool>> {
+ protected:
+  LoadedModel model() const { return model_of(std::get<0>(GetParam()), std::get<1>(GetParam())); }
+  LoadedModel dense() const { return small_resnet(std::get<1>(GetParam())); }
+  bool accumulates() const { return HaltingConfig{std::get<0>(GetParam())}.accumulates(); }
+};
+
+INSTANTIATE_TEST_SUITE_P(Halting, HaltingLaws,
+                         testing::Combine(testing::ValuesIn(kMethods), testing::Bool()),
+                         [](const auto& named) {
+                           std::string name = to_string(std::get<0>(named.param));
+                           std::erase(name, '-');
+                           return name + (std::get<1>(named.param) ? "Bottleneck" : "Cifar");
+                         });
+
+TEST_P(HaltingLaws, ExecutedEqualsRelaxedWhenDecisionsAreHard) {
+  // ACT's are. PACT's become so when every logit is far from 0.
+  const LoadedModel model = accumulates() ? this->model()
+                                          : model_of(std::get<0>(GetParam()),
+                                                     std::get<1>(GetParam()), 1e5);
+  for (const double price : {kNever, -2.0, 0.0, 0.7, 1e6}) {
+    Pass relaxed = pass_of(Form::kRelaxed, price), executed = pass_of(Form::kExecuted, price);
+    const Tensor expected = run(model, pictures(5), relaxed);
+    EXPECT_LT((run(model, pictures(5), executed) - expected).abs().max().item<double>(), kRounding)
+        << "at price " << price;
+    ASSERT_EQ(executed.ledger.ponders().size(), 2);
+    for (size_t stage = 0; stage < 2; ++stage) {
+      EXPECT_TRUE(executed.ledger.ponders()[stage].units.equal(
+          relaxed.ledger.ponders()[stage].units));
+    }
+  }
+}
+
+TEST_P(HaltingLaws, AnExampleHasTheSameBitsInAnyBatchAndOnAnyThreads) {
+  const LoadedModel model = this->model();
+  const Tensor all = pictures(7);
+  const int before = at::get_num_threads();
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    Pass together = pass_of(Form::kExecuted, 0.1);
+    together.context.type = type;
+    const Tensor answers = run(model, all, together);
+    for (const int threads : {1, 3}) {
+      at::set_num_threads(threads);
+      for (int64_t i = 0; i < all.size(0); ++i) {
+        Pass alone = pass_of(Form::kExecuted, 0.1);
+        alone.context.type = type;
+        EXPECT_TRUE(run(model, all.narrow(0, i, 1), alone)[0].equal(answers[i]));
+        EXPECT_EQ(alone.ledger.macs()[0].item<double>(), together.ledger.macs()[i].item<double>());
+      }
+    }
+    at::set_num_threads(before);
+  }
+}
+
+TEST_P(HaltingLaws, RunningEveryUnitIsTheDenseModel) {
+  Pass full = pass_of(Form::kExecuted, kNever), plain;
+  const Tensor expected = run(dense(), pictures(4), plain);
+  EXPECT_LT((run(model(), pictures(4), full) - expected).abs().max().item<double>(), kRounding);
+}
+
+TEST_P(HaltingLaws, TheLedgerEqualsWhatTheKernelsCountAndLessIsRunAtAHigherPrice) {
+  const LoadedModel model = this->model();
+  double last = std::numeric_limits<double>::infinity();
+  for (const double price : {kNever, -2.0, -0.5, 0.0, 0.5, 2.0, 1e6}) {
+    Pass pass = pass_of(Form::kExecuted, price);
+    run(model, pictures(6), pass);
+    const double macs = pass.ledger.macs().sum().item<double>();
+    EXPECT_EQ(macs, static_cast<double>(pass.context.macs));
+    EXPECT_LE(macs, last) << "at price " << price;
+    last = macs;
+  }
+  Pass all = pass_of(Form::kExecuted, kNever), least = pass_of(Form::kExecuted, 1e6);
+  run(model, pictures(6), all);
+  run(model, pictures(6), least);
+  for (size_t stage = 0; stage < 2; ++stage) {
+    EXPECT_TRUE(all.ledger.ponders()[stage].units.eq(stage == 0 ? 2 : 4).all().item<bool>());
+    EXPECT_TRUE(least.ledger.ponders()[stage].units.eq(1).all().item<bool>());
+  }
+}
+
+TEST_P(HaltingLaws, TheTaskLossReachesWhatDecides) {
+  const LoadedModel model = this->model();
+  Pass pass = pass_of(Form::kRelaxed, -1.0);
+  pass.noise = 1.0;
+  pass.generator = at::make_generator<at::CPUGeneratorImpl>(1);
+  const Tensor logits = model.model->forward(pictures(6), pass);
+  at::cross_entropy_loss(logits, at::tensor({0, 1, 2, 0, 1, 2}, at::kLong)).backward();
+  for (const auto& [name, tensor] : model.model->parameters().all()) {
+    if (!name.starts_with("halting.")) continue;
+    ASSERT_TRUE(tensor.grad().defined()) << name;
+    // ACT: what is halting when the rest has gone has no weight of its own.
+    if (!accumulates() || name.find(".0.") != std::string::npos) {
+      EXPECT_GT(tensor.grad().abs().max().item<double>(), 0.0) << name;
+    }
+  }
+}
+
+TEST_P(HaltingLaws, SavedAndLoadedItAnswersTheSameBitForBit) {
+  const LoadedModel model = this->model();
+  const TemporaryFolder folder;
+  save_model(folder.path(), model);
+  const LoadedModel loaded = load_model(folder.path());
+  ASSERT_TRUE(loaded.halting);
+  EXPECT_EQ(loaded.halting->to_json(), model.halting->to_json());
+  Pass one = pass_of(Form::kExecuted, 0.2), other = pass_of(Form::kExecuted, 0.2);
+  EXPECT_TRUE(run(model, pictures(5), one).equal(run(loaded, pictures(5), other)));
+}
+
+/// The loss of training, always with the same draws.
+Tensor loss_of(const LoadedModel& model, const Tensor& inputs) {
+  Pass pass = pass_of(Form::kRelaxed, 0.0);
+  pass.noise = 1.0;
+  pass.generator = at::make_generator<at::CPUGeneratorImpl>(7);
+  const Tensor logits = model.model->forward(inputs, pass);
+  Tensor loss = at::cross_entropy_loss(logits, at::arange(inputs.size(0)) % 3);
+  for (const Ponder& stage : pass.ledger.ponders()) loss = loss + 0.3 * stage.cost.mean();
+  return loss;
+}
+
+TEST_P(HaltingLaws, GradientsEqualFiniteDifferences) {
+  const LoadedModel model = this->model();
+  const Tensor inputs = pictures(4);
+  loss_of(model, inputs).backward();
+  constexpr double kStep = 2e-3;
+  for (const auto& [name, tensor] : model.model->parameters().all()) {
+    if (!name.starts_with("halting.layer2.0.")) continue;
+    const Tensor gradient = tensor.grad().clone();
+    const Tensor direction = gradient / gradient.norm();
+    const at::NoGradGuard no_grad;
+    const auto at = [&](double step) {
+      tensor.add_(direction * step);
+      const double loss = loss_of(model, inputs).item<double>();
+      tensor.sub_(direction * step);
+      return loss;
+    };
+    const double slope = (at(kStep) - at(-kStep)) / (2 * kStep);
+    EXPECT_NEAR(slope, gradient.norm().item<double>(), 0.03 * std::abs(slope) + 1e-3) << name;
+  }
+}
+
+/// One stage of four units. What follows it is linear in the states' mean, so answers can be compared
+/// with weighted sums of answers.
+struct OneStage {
+  LoadedModel model;
+  Tensor inputs;
+
+  explicit OneStage(HaltingMethod method) {
+    json config = testing_models::small_resnet_config();
+    config["depths"] = {4};
+    config["hidden_sizes"] = {6};
+    config["stage_strides"] = {1};
+    LoadedModel dense = build_dense(config, "small", nullptr, {});
+    model = build_halting(dense, {method}, 3);
+    const at::NoGradGuard no_grad;
+    at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(4);
+    for (const auto& [name, tensor] : model.model->parameters().all()) {
+      if (name.starts_with("halting.")) tensor.copy_(at::randn(tensor.sizes(), generator) * 0.8);
+    }
+    inputs = pictures(3);
+  }
+
+  /// What the model answers when every picture stops after unit `last`.
+  Tensor answer(int64_t last) const {
+    LoadedModel cut = build_halting(model, {HaltingMethod::kPact}, 3);
+    const at::NoGradGuard no_grad;
+    for (const auto& [name, tensor] : cut.model->parameters().all()) {
+      if (name.find(".bias") == std::string::npos || !name.starts_with("halting.")) {
+        if (name.starts_with("halting.")) tensor.zero_();
+        continue;
+      }
+      tensor.fill_(name.starts_with("halting.layer1." + std::to_string(last - 1)) ? 1e3 : -1e3);
+    }
+    Pass pass = pass_of(Form::kExecuted, 0.0);
+    return cut.model->forward(inputs, pass);
+  }
+};
+
+/// The halting scores h of each picture: [pictures, 3]. A sample without noise is sigmoid(logit h / T).
+Tensor halting_scores(const OneStage& stage) {
+  const at::NoGradGuard no_grad;
+  std::vector<Tensor> scores;
+  for (int64_t unit = 0; unit + 1 < 4; ++unit) {
+    // With all other units silenced, the ponder cost tells the weight of this one.
+    LoadedModel probe = build_halting(stage.model, {HaltingMethod::kPact}, 3);
+    for (const auto& [name, tensor] : probe.model->parameters().all()) {
+      const std::string own = "halting.layer1." + std::to_string(unit);
+      if (!name.starts_with("halting.") || name.starts_with(own)) continue;
+      tensor.zero_();
+      if (name.ends_with("bias")) tensor.fill_(-1e3);
+    }
+    Pass pass = pass_of(Form::kRelaxed, 0.0);
+    probe.model->forward(stage.inputs, pass);
+    const Tensor weight = (4.0 - pass.ledger.ponders()[0].cost) / (3.0 - unit);
+    scores.push_back((weight.logit() * (2.0 / 3.0)).sigmoid());
+  }
+  return at::stack(scores, 1);  // [pictures, 3]
+}
+
+/// By arXiv 1603.08983, equations 5 to 10.
+TEST(Act, IsTheWeightedSumOfItsDefinition) {
+  const at::NoGradGuard no_grad;
+  const OneStage stage(HaltingMethod::kAct);
+  const Tensor h = halting_scores(OneStage(HaltingMethod::kPact));
+  std::vector<Tensor> answers;
+  for (int64_t unit = 1; unit <= 4; ++unit) answers.push_back(stage.answer(unit));
+  Pass pass = pass_of(Form::kRelaxed, 0.0);
+  const Tensor given = stage.model.model->forward(stage.inputs, pass);
+  for (int64_t i = 0; i < 3; ++i) {
+    Tensor expected = at::zeros({3});
+    double sum = 0.0, ponder = 0.0;
+    for (int64_t n = 0; n < 4; ++n) {
+      const double score = n < 3 ? h[i][n].item<double>() : 1.0;
+      const bool stops = sum + score >= 0.99;
+      expected += answers[static_cast<size_t>(n)][i] * (stops ? 1.0 - sum : score);
+      ponder = static_cast<double>(n + 1) + 1.0 - sum;
+      if (stops) break;
+      sum += score;
+    }
+    EXPECT_TRUE(at::allclose(given[i], expected, 1e-3, 1e-4));
+    EXPECT_NEAR(pass.ledger.ponders()[0].cost[i].item<double>(), ponder, 1e-3);
+  }
+}
+
+TEST(Pact, SamplesStopAsOftenAsTheEnumeratedLatentVariableSays) {
+  const at::NoGradGuard no_grad;
+  const OneStage stage(HaltingMethod::kPact);
+  const Tensor h = halting_scores(stage);
+  Tensor left = at::ones({3}), expected = at::zeros({3});  // mean units, over all z
+  for (int64_t n = 0; n < 4; ++n) {
+    const Tensor stop = n < 3 ? h.select(1, n) : at::ones({3});
+    expected += left * stop * static_cast<double>(n + 1);
+    left = left * (1.0 - stop);
+  }
+  // A Concrete sample is over 1/2 as often as its Bernoulli variable is 1, at every temperature.
+  constexpr int kDraws = 4000;
+  Tensor units = at::zeros({3});
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(1);
+  for (int draw = 0; draw < kDraws; ++draw) {
+    Pass pass = pass_of(Form::kRelaxed, 0.0);
+    pass.noise = 1.0;
+    pass.generator = generator;
+    stage.model.model->forward(stage.inputs, pass);
+    units += pass.ledger.ponders()[0].units.to(at::kFloat) / kDraws;
+  }
+  EXPECT_LT((units - expected).abs().max().item<double>(), 0.06);
+}
+
+LoadedModel train(HaltingMethod method, const fs::path& folder, int64_t stop = -1) {
+  LoadedModel model = build_halting(small_resnet(), {method}, 3);
+  LoaderOptions loading = batches_of(8);
+  loading.shuffle = true;
+  loading.seed = 9;
+  PictureLoader loader(std::make_shared<Pictures>(24), processor(), loading);
+  HaltingTraining options;
+  options.ponder = 0.1;
+  options.finetune.epochs = 2;
+  options.finetune.checkpoint_seconds = 1e-9;
+  Trainer trainer(folder, {kFinetunePhase}, model.model->parameters().all());
+  if (stop >= 0) trainer.stop_after(stop);
+  train_halting(model, options, loader, trainer);
+  return model;
+}
+
+TEST(HaltingTraining, StoppedAndResumedGivesTheSameWeightsAndStatistics) {
+  at::set_num_threads(1);
+  for (const HaltingMethod method : kMethods) {
+    const TemporaryFolder whole, cut;
+    const LoadedModel expected = train(method, whole.path());
+    train(method, cut.path(), 3);
+    const LoadedModel resumed = train(method, cut.path());
+    for (const auto& [name, tensor] : expected.model->parameters().all()) {
+      EXPECT_TRUE(tensor.equal(resumed.model->parameters().at(name))) << name;
+    }
+  }
+}
+
+TEST(Halting, IsRefusedForABackboneWithoutFeatureMaps) {
+  EXPECT_THROW(build_halting(testing_models::small_model(), {HaltingMethod::kAct}, 3), Error);
+  EXPECT_THROW(build_exits(small_resnet(), {ExitRule::kDact}, 3), Error);
+}
+
+}  // namespace
+}  // namespace pace::laws
