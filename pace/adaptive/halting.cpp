@@ -2,9 +2,11 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "pace/base/error.h"
 #include "pace/io/model_folder.h"
-#include "pace/kernels/linear.h"
 #include "pace/kernels/positions.h"
 
 namespace pace {
@@ -59,51 +61,43 @@ class StageHalting::Score {
  public:
   Score(const HaltingConfig& config, const DepthSpec& spec, const std::string& name,
         Parameters& parameters)
-      : dim_(spec.dim) {
-    constexpr double kBias = -3.0, kDeviation = 0.01;
-    const auto [weight, bias] =
-        add_linear(name + "pool", dim_, 1, kDeviation, parameters, kBias);
-    pool_.emplace(weight, bias);
-    if (!config.by_position()) return;
-    conv_.emplace(
-        parameters.add(name + "conv.weight", {1, dim_, 3, 3}, Initial::normal(kDeviation)));
-  }
+      : score_(make(config, spec, name, parameters)) {}
 
   /// Of all pictures or positions, differentiable.
   Tensor everywhere(const Tensor& states, Pass& pass) const {
-    const kernels::Grid& grid = pass.grid;
-    const Tensor maps = states.view({grid.pictures, -1, dim_});
-    const Tensor pooled = pool_->forward(maps.mean(1), pass.context).flatten();
-    pass.ledger.charge(static_cast<double>(dim_));
-    if (!conv_) return pooled.to(at::kFloat);
-    pass.ledger.charge(static_cast<double>(conv_->macs() * grid.positions()));
-    const Tensor beside = conv_->forward(states, grid, pass.context);
-    return (beside + pooled.repeat_interleave(grid.positions())).to(at::kFloat);
+    const int64_t positions = pass.grid.positions() * score_.position_macs();
+    pass.ledger.charge(static_cast<double>(score_.mean_macs() + positions));
+    return score_.forward(states, pass.grid, pass.context).to(at::kFloat);
   }
 
   /// Of these only, int64 in rising order: float on the CPU.
   Tensor at(const Tensor& units, const Tensor& states, Pass& pass) const {
     const kernels::Grid& grid = pass.grid;
-    const Tensor counts = conv_ ? kernels::count_by_picture(units, grid) : Tensor();
-    const Tensor pictures = conv_ ? counts.nonzero().squeeze(1) : units;
-    const Tensor maps = states.view({grid.pictures, -1, dim_});
-    const bool all = pictures.size(0) == grid.pictures;
-    const Tensor means = (all ? maps : maps.index_select(0, pictures.to(maps.device()))).mean(1);
-    const Tensor pooled = pool_->forward(means, pass.context).flatten().to(at::kCPU, at::kFloat);
-    Tensor charge = at::zeros({grid.pictures}, at::kDouble);
-    charge.index_fill_(0, pictures, static_cast<double>(dim_));
-    if (conv_) charge += counts * static_cast<double>(conv_->macs());
-    pass.ledger.charge(charge);
-    if (!conv_) return pooled;
-    const Tensor beside = conv_->forward_at(units, states, grid, pass.context).to(at::kCPU);
-    const Tensor each = counts.index_select(0, pictures).to(at::kLong);
-    return beside.to(at::kFloat) + pooled.repeat_interleave(each, 0, units.size(0));
+    std::vector<int64_t> counts(static_cast<size_t>(grid.pictures), 0);
+    if (score_.by_position()) {
+      counts = kernels::count_by_picture(units, grid);
+      pass.ledger.charge(counts, static_cast<double>(score_.position_macs()));
+      for (int64_t& count : counts) count = std::min<int64_t>(count, 1);
+    } else {
+      const int64_t* pictures = units.const_data_ptr<int64_t>();
+      for (int64_t i = 0; i < units.numel(); ++i) counts[static_cast<size_t>(pictures[i])] = 1;
+    }
+    pass.ledger.charge(counts, static_cast<double>(score_.mean_macs()));
+    return score_.forward_at(units, states, grid, pass.context).to(at::kCPU, at::kFloat);
   }
 
  private:
-  int64_t dim_;
-  std::optional<kernels::Linear> pool_;
-  std::optional<kernels::PositionScore> conv_;
+  static kernels::MapScore make(const HaltingConfig& config, const DepthSpec& spec,
+                                const std::string& name, Parameters& parameters) {
+    constexpr double kBias = -3.0, kDeviation = 0.01;
+    const auto [weight, bias] =
+        add_linear(name + "pool", spec.dim, 1, kDeviation, parameters, kBias);
+    if (!config.by_position()) return {weight, bias, {}};
+    return {weight, bias,
+            parameters.add(name + "conv.weight", {1, spec.dim, 3, 3}, Initial::normal(kDeviation))};
+  }
+
+  kernels::MapScore score_;
 };
 
 /// What the relaxed form keeps of every picture or position on the way through the units.
@@ -227,28 +221,31 @@ struct Going {
   std::vector<float> sums;  ///< empty but for ACT
 };
 
-/// Takes those out that stop after a unit and returns what weight each had, stopping or not: float
-/// [units], or nothing for PACT, whose result is the last state.
-Tensor leave(Going& running, const Tensor& logits, double price) {
+/// Takes those out that stop after a unit, counts one more unit for the others in `ran`, and returns
+/// what weight each had, stopping or not: float [units], or nothing for PACT, whose result is the
+/// last state.
+Tensor leave(Going& running, const Tensor& logits, double price, int64_t* ran) {
   const int64_t count = running.units.numel();
   const int64_t* units = running.units.const_data_ptr<int64_t>();
   const bool accumulates = !running.sums.empty();
-  const Tensor halting = accumulates ? (logits + price).sigmoid() : logits;
-  const float* scores = halting.const_data_ptr<float>();
+  const float* logit = logits.const_data_ptr<float>();
   Tensor weights = accumulates ? at::empty({count}, at::kFloat) : Tensor();
   float* weight = accumulates ? weights.mutable_data_ptr<float>() : nullptr;
   Tensor left = at::empty_like(running.units);
   int64_t* to = left.mutable_data_ptr<int64_t>();
   int64_t kept = 0;
   for (int64_t i = 0; i < count; ++i) {
-    bool stops = scores[i] + price >= 0.0;
+    bool stops = logit[i] + price >= 0.0;
     if (accumulates) {
-      float& sum = running.sums[static_cast<size_t>(i)];
-      stops = sum + scores[i] >= static_cast<float>(1.0 - kEpsilon);
-      weight[i] = stops ? 1.0F - sum : scores[i];
-      running.sums[static_cast<size_t>(kept)] = sum + scores[i];
+      // LibTorch's sigmoid has other bits at the end of a tensor than within.
+      const auto halting = static_cast<float>(1.0 / (1.0 + std::exp(-(logit[i] + price))));
+      const float sum = running.sums[static_cast<size_t>(i)];
+      stops = sum + halting >= static_cast<float>(1.0 - kEpsilon);
+      weight[i] = stops ? 1.0F - sum : halting;
+      running.sums[static_cast<size_t>(kept)] = sum + halting;
     }
     to[kept] = units[i];
+    ran[units[i]] += stops ? 0 : 1;
     kept += stops ? 0 : 1;
   }
   running.units = left.narrow(0, 0, kept);
@@ -264,6 +261,7 @@ Tensor StageHalting::executed(const Tensor& states, const Stack& stack, Pass& pa
   const bool positions = config_.by_position();
   Going running{at::arange(positions ? grid.rows() : grid.pictures, at::kLong), {}};
   Tensor units = at::ones_like(running.units), result;
+  int64_t* ran = units.mutable_data_ptr<int64_t>();
   if (config_.accumulates()) {
     running.sums.assign(static_cast<size_t>(running.units.numel()), 0.0F);
     result = at::zeros_like(current);
@@ -279,10 +277,10 @@ Tensor StageHalting::executed(const Tensor& states, const Stack& stack, Pass& pa
   };
   for (size_t unit = 0; unit < scores_.size() && running.units.numel() > 0; ++unit) {
     const Tensor before = running.units;
-    const Tensor weights = leave(running, scores_[unit]->at(before, current, pass), pass.price);
+    const Tensor logits = scores_[unit]->at(before, current, pass);
+    const Tensor weights = leave(running, logits, pass.price, ran);
     if (result.defined()) add(before, weights);
     if (running.units.numel() == 0) break;
-    units.index_add_(0, running.units, at::ones_like(running.units));
     pass.active = rows_of(running.units);
     current = stack.blocks[unit + 1]->forward(current, pass);
   }

@@ -8,8 +8,10 @@ void Ledger::open(kernels::Sequences sequences) {
   running_ = std::make_shared<const Running>(Running{sequences_, {}});
 }
 
-void Ledger::charge(const Tensor& macs) {
-  charged_ = charged_.defined() ? charged_ + macs : macs.clone();
+void Ledger::charge(const std::vector<int64_t>& counts, double macs) {
+  if (!charged_.defined()) charged_ = at::zeros({sequences_.count()}, at::kDouble);
+  double* charged = charged_.mutable_data_ptr<double>();
+  for (size_t i = 0; i < counts.size(); ++i) charged[i] += static_cast<double>(counts[i]) * macs;
 }
 
 void Ledger::record(Decision decision) {

@@ -59,8 +59,8 @@ class Ledger {
   void charge(double macs) { by_example_ += macs; }
   void charge_tokens(double macs) { by_token_ += macs; }
   void charge_pairs(double macs) { by_pair_ += macs; }
-  /// MACs of each example of the batch: double [batch].
-  void charge(const Tensor& macs);
+  /// Work that each example of the batch has its own number of, and the MACs of one.
+  void charge(const std::vector<int64_t>& counts, double macs);
   /// A decision; its cost is charged too.
   void record(Decision decision);
   void record(Halting halting) { halting_ = std::move(halting); }

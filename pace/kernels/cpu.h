@@ -36,13 +36,17 @@ struct ConvCall {
   bool relu = false;
 };
 
-/// A convolution of 3 x 3 over such maps, to one channel and without bias.
+/// One number for each picture, from the mean of such a map, and one for each position, with a
+/// convolution of 3 x 3 added to its picture's.
 struct ScoreCall {
-  const float* x = nullptr;       ///< [pictures * lines * columns, channels]
-  float* y = nullptr;             ///< [rows]
-  const int64_t* rows = nullptr;  ///< that are computed
+  const float* x = nullptr;            ///< [pictures * lines * columns, channels]
+  float* of_pictures = nullptr;        ///< [pictures]
+  float* y = nullptr;                  ///< [rows]
+  const int64_t* rows = nullptr;       ///< that are computed
   int64_t channels = 0, lines = 0, columns = 0;
-  const float* weight = nullptr;  ///< [3, 3, channels]
+  const float* mean_weight = nullptr;  ///< [channels]
+  float bias = 0;
+  const float* weight = nullptr;       ///< [3, 3, channels]
 };
 
 /// Rows that each run their own number of learners.
@@ -109,6 +113,8 @@ struct CpuKernels {
   /// The same of a convolution, its rows counted among those computed.
   void (*convolution)(const ConvCall& call, int64_t first, int64_t rows, int64_t panel,
                       int64_t panels, float* scratch);
+  /// The score of a picture; those of rows [first, first + rows), given their pictures'.
+  void (*mean_score)(const ScoreCall& call, int64_t picture);
   void (*score)(const ScoreCall& call, int64_t first, int64_t rows);
   /// Rows [first, first + rows) of the order, by their learners or by the dense map.
   void (*learners)(const RaggedCall& call, int64_t first, int64_t rows, float* scratch);

@@ -52,17 +52,29 @@ Tensor dilate(const Tensor& rows, const Grid& grid) {
   return out.narrow(0, 0, count);
 }
 
-Tensor count_by_picture(const Tensor& rows, const Grid& grid) {
-  Tensor counts = at::zeros({grid.pictures}, at::kDouble);
-  double* to = counts.mutable_data_ptr<double>();
+std::vector<int64_t> count_by_picture(const Tensor& rows, const Grid& grid) {
+  std::vector<int64_t> counts;
   const int64_t* begin = rows.const_data_ptr<int64_t>();
   const int64_t *end = begin + rows.numel(), *from = begin;
   for (int64_t picture = 0; picture < grid.pictures; ++picture) {
     const int64_t* next = std::lower_bound(from, end, (picture + 1) * grid.positions());
-    to[picture] = static_cast<double>(next - from);
+    counts.push_back(next - from);
     from = next;
   }
   return counts;
+}
+
+Tensor pictures_of(const Tensor& rows, const Grid& grid) {
+  const int64_t* begin = rows.const_data_ptr<int64_t>();
+  const int64_t *end = begin + rows.numel(), *from = begin;
+  Tensor out = at::empty({grid.pictures}, rows.options());
+  int64_t* to = out.mutable_data_ptr<int64_t>();
+  int64_t count = 0;
+  while (from < end) {
+    to[count] = *from / grid.positions();
+    from = std::lower_bound(from, end, (to[count++] + 1) * grid.positions());
+  }
+  return out.narrow(0, 0, count);
 }
 
 Tensor rows_of_pictures(const Tensor& pictures, const Grid& grid) {

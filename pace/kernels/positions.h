@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <vector>
+
 #include "pace/kernels/grid.h"
 
 namespace pace::kernels {
@@ -13,8 +15,11 @@ using at::Tensor;
 /// These positions and their eight neighbours.
 Tensor dilate(const Tensor& rows, const Grid& grid);
 
-/// How many of them lie in each picture: double [pictures].
-Tensor count_by_picture(const Tensor& rows, const Grid& grid);
+/// How many of them lie in each picture.
+std::vector<int64_t> count_by_picture(const Tensor& rows, const Grid& grid);
+
+/// The pictures in which they lie, int64 in rising order.
+Tensor pictures_of(const Tensor& rows, const Grid& grid);
 
 /// All positions of some pictures, int64 in rising order.
 Tensor rows_of_pictures(const Tensor& pictures, const Grid& grid);

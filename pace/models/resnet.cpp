@@ -104,7 +104,7 @@ class ResidualUnit : public Block {
       Tensor y = last ? states : at::empty({pass.grid.rows(), conv.out()}, states.options());
       conv.forward_at(rows[i], x, pass.grid, {.residual = last ? states : Tensor()}, y,
                       pass.context);
-      pass.ledger.charge(kernels::count_by_picture(rows[i], pass.grid) *
+      pass.ledger.charge(kernels::count_by_picture(rows[i], pass.grid),
                          static_cast<double>(conv.macs()));
       x = y;
     }

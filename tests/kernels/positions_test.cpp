@@ -27,8 +27,9 @@ TEST(Positions, DilationIsMaxPoolingOfAMask) {
       const Tensor expected =
           at::max_pool2d(maps, {3, 3}, {1, 1}, {1, 1}).flatten().nonzero().squeeze(1);
       EXPECT_TRUE(dilate(rows, grid).equal(expected)) << rows.numel() << " of " << grid.rows();
-      const Tensor counts = mask.view({grid.pictures, -1}).sum(1).to(at::kDouble);
-      EXPECT_TRUE(count_by_picture(rows, grid).equal(counts));
+      const Tensor counts = mask.view({grid.pictures, -1}).sum(1).to(at::kLong);
+      EXPECT_TRUE(at::tensor(count_by_picture(rows, grid)).equal(counts));
+      EXPECT_TRUE(pictures_of(rows, grid).equal(counts.nonzero().squeeze(1)));
     }
   }
 }
@@ -41,19 +42,40 @@ TEST(Positions, RowsOfPicturesAreAllOfTheirs) {
 class Score : public ::testing::TestWithParam<Context> {};
 INSTANTIATE_TEST_SUITE_P(Kernels, Score, ::testing::ValuesIn(contexts_here()), context_name);
 
+TEST_P(Score, OfPicturesIsLinearInTheirMeans) {
+  const at::NoGradGuard no_grad;
+  for (const Grid& grid : kGrids) {
+    for (const int64_t channels : {1, 6, 16, 35}) {
+      const Tensor x = at::randn({grid.rows(), channels}, seeded(1));
+      const Tensor weight = at::randn({1, channels}, seeded(2)), bias = at::randn({1}, seeded(3));
+      const MapScore score(weight, bias, {});
+      const Tensor means = x.view({grid.pictures, -1, channels}).mean(1);
+      const Tensor expected = at::linear(means, weight, bias).flatten();
+      const Tensor last = at::full({1}, grid.pictures - 1, at::kLong);
+      Context context = GetParam();
+      EXPECT_TRUE(at::allclose(score.forward_at(last, x, grid, context),
+                               expected.slice(0, grid.pictures - 1), 1e-4, 1e-4));
+      EXPECT_EQ(context.macs, channels);
+      EXPECT_TRUE(at::allclose(score.forward(x, grid, context), expected, 1e-4, 1e-4));
+    }
+  }
+}
+
 TEST_P(Score, EqualsTheConvolutionAtSomeRows) {
   const at::NoGradGuard no_grad;
   const int before = at::get_num_threads();
   for (const Grid& grid : kGrids) {
     for (const int64_t channels : {1, 6, 16, 35}) {
       const Tensor x = at::randn({grid.rows(), channels}, seeded(1));
-      const PositionScore score(at::randn({1, channels, 3, 3}, seeded(2)));
+      const MapScore score(at::randn({1, channels}, seeded(4)), at::randn({1}, seeded(5)),
+                           at::randn({1, channels, 3, 3}, seeded(2)));
       const Tensor rows = at::arange(0, grid.rows(), 2, at::kLong);
       Context context = GetParam(), other = GetParam();
       const Tensor expected = score.forward(x, grid, other).index_select(0, rows);
       const Tensor given = score.forward_at(rows, x, grid, context);
       EXPECT_TRUE(at::allclose(given, expected, 1e-4, 1e-4));
-      EXPECT_EQ(context.macs, rows.numel() * score.macs());
+      const int64_t pictures = pictures_of(rows, grid).numel();
+      EXPECT_EQ(context.macs, 9 * rows.numel() * channels + pictures * channels);
       at::set_num_threads(3);
       EXPECT_TRUE(score.forward_at(rows, x, grid, context).equal(given));
       at::set_num_threads(before);
