@@ -1,7 +1,8 @@
-// Convolutions of 3 x 3 at the sizes of CIFAR residual networks: 16 channels on 32 x 32 positions, 32 on 16 x 16, 64 on
-// 8 x 8, which cost the same. `onednn_conv` is LibTorch's on channels-last maps. `some_positions` computes every position of
-// that percentage of squares of 4 x 4, so it is as fast as it ought to be when FLOP/s stays that of `conv`. Beside
-// kernels_bench.cpp, whose `limit` is what the cores can do.
+// Convolutions of 3 x 3 at the sizes of CIFAR residual networks: 16 channels on 32 x 32 positions,
+// 32 on 16 x 16, 64 on 8 x 8, which cost the same. `onednn_conv` is LibTorch's on channels-last
+// maps. `some_positions` computes every position of that percentage of squares of 4 x 4, so it is
+// as fast as it ought to be when FLOP/s stays that of `conv`. Beside kernels_bench.cpp, whose
+// `limit` is what the cores can do.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <benchmark/benchmark.h>
@@ -21,8 +22,10 @@ kernels::Grid grid_of(const benchmark::State& state) {
 Tensor weight_of(int64_t channels) { return at::randn({channels, channels, 3, 3}) * 0.1; }
 
 kernels::Conv make_conv(int64_t channels) {
-  return {weight_of(channels), 1,
-          {at::ones({channels}), at::zeros({channels}), at::zeros({channels}), at::ones({channels})}};
+  return {
+      weight_of(channels),
+      1,
+      {at::ones({channels}), at::zeros({channels}), at::zeros({channels}), at::ones({channels})}};
 }
 
 void report(benchmark::State& state, double macs) {

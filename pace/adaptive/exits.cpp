@@ -218,8 +218,8 @@ bool Exits::dact_stops(Example& example, const std::vector<double>& probabilitie
   const auto left = static_cast<double>(spec_.blocks - ran);
   const double p = std::clamp(example.remaining, 0.0, 1.0);
   const double kept = 1.0 - (1.0 - price) * (1.0 - std::pow(1.0 - p, left));
-  const double reach = config_.paper_bound ? runner_up + (1.0 - price) * p * left
-                                           : 1.0 - (1.0 - runner_up) * kept;
+  const double reach =
+      config_.paper_bound ? runner_up + (1.0 - price) * p * left : 1.0 - (1.0 - runner_up) * kept;
   return best * kept >= reach;
 }
 

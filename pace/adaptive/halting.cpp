@@ -221,9 +221,9 @@ struct Going {
   std::vector<float> sums;  ///< empty but for ACT
 };
 
-/// Takes those out that stop after a unit, counts one more unit for the others in `ran`, and returns
-/// what weight each had, stopping or not: float [units], or nothing for PACT, whose result is the
-/// last state.
+/// Takes those out that stop after a unit, counts one more unit for the others in `ran`, and
+/// returns what weight each had, stopping or not: float [units], or nothing for PACT, whose result
+/// is the last state.
 Tensor leave(Going& running, const Tensor& logits, double price, int64_t* ran) {
   const int64_t count = running.units.numel();
   const int64_t* units = running.units.const_data_ptr<int64_t>();

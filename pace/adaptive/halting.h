@@ -40,7 +40,8 @@ struct HaltingConfig {
 ///   ACT, SACT   stop at N, the first l with h_1 + ... + h_l >= 1 - 0.01; the result is
 ///               h_1 u_1 + ... + h_(N-1) u_(N-1) + R u_N with R = 1 - h_1 - ... - h_(N-1), the
 ///               ponder cost N + R
-///   PACT        stops at l with probability h_l (1 - h_1) ... (1 - h_(l-1)). Training draws Concrete
+///   PACT        stops at l with probability h_l (1 - h_1) ... (1 - h_(l-1)). Training draws
+///   Concrete
 ///               samples x_l = sigmoid((logit h_l + logit of a uniform draw) / T), T = 2/3, with
 ///               the result sum of w_l u_l and the ponder cost sum of l w_l, where w_l =
 ///               x_l (1 - x_1) ... (1 - x_(l-1)); inference stops at the first h_l >= 1/2, with u_l
@@ -48,8 +49,8 @@ struct HaltingConfig {
 /// larger ones halt earlier.
 class StageHalting : public DepthPolicy {
  public:
-  /// Parameters are named `halting.<stage>.<unit>.pool` and, per position, `.conv`. Throws Error for
-  /// a backbone without feature maps.
+  /// Parameters are named `halting.<stage>.<unit>.pool` and, per position, `.conv`. Throws Error
+  /// for a backbone without feature maps.
   StageHalting(const HaltingConfig& config, const DepthSpec& spec, Parameters& parameters);
   ~StageHalting() override;
 

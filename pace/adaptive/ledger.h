@@ -42,8 +42,8 @@ struct Halting {
 /// What a halting method spent on one stage of a backbone.
 struct Ponder {
   std::string stage;
-  Tensor units;      ///< int64 [rows] or [pictures]: residual units that each ran
-  Tensor cost = {};  ///< float of that shape: the ponder cost, differentiable; relaxed form
+  Tensor units;        ///< int64 [rows] or [pictures]: residual units that each ran
+  Tensor cost = {};    ///< float of that shape: the ponder cost, differentiable; relaxed form
   kernels::Grid grid;  ///< of the stage's positions
 };
 
@@ -71,7 +71,7 @@ class Ledger {
 
   const std::vector<Decision>& decisions() const { return decisions_; }
   const std::optional<Halting>& halting() const { return halting_; }
-  const std::vector<Ponder>& ponders() const { return ponders_; }  ///< in order of execution
+  const std::vector<Ponder>& ponders() const { return ponders_; }     ///< in order of execution
   const kernels::Sequences& sequences() const { return sequences_; }  ///< of the whole batch
 
   /// MACs executed by each example: double [batch].

@@ -50,7 +50,8 @@ std::string description(const ModelCard& card, const LoadedModel& model) {
     return fmt::format(
         "An adaptive {} classifier{} ({}): {} decides by method {} how many residual units of each "
         "stage run. {}",
-        kind, made, shape, model.halting->by_position() ? "every position of a picture" : "a picture",
+        kind, made, shape,
+        model.halting->by_position() ? "every position of a picture" : "a picture",
         to_string(model.halting->method), kBudget);
   }
   if (!model.acm) {

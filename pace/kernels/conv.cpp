@@ -38,8 +38,10 @@ Tensor neighbours(const Tensor& rows, const Grid& grid, int64_t side, int64_t st
   const Tensor x = (rows.remainder(out.columns) * stride).unsqueeze(1) + offset;
   const Tensor first = line.floor_divide(out.lines) * grid.positions();
   const Tensor seen = first.view({-1, 1, 1}) + y.unsqueeze(2) * grid.columns + x.unsqueeze(1);
-  const Tensor inside = y.ge(0).logical_and(y.lt(grid.lines)).unsqueeze(2).logical_and(
-      x.ge(0).logical_and(x.lt(grid.columns)).unsqueeze(1));
+  const Tensor inside = y.ge(0)
+                            .logical_and(y.lt(grid.lines))
+                            .unsqueeze(2)
+                            .logical_and(x.ge(0).logical_and(x.lt(grid.columns)).unsqueeze(1));
   return seen.where(inside, at::full({}, grid.rows(), rows.options())).flatten(1);
 }
 
@@ -78,8 +80,8 @@ void Conv::forward_at(const Tensor& rows, const Tensor& x, const Grid& grid, con
   const Tensor seen = padded.index_select(
       0, neighbours(rows, grid, weight_.size(2), stride_).flatten());  // [rows * side^2, in]
   const Tensor folded = (weight_ * scale().view({-1, 1, 1, 1})).permute({0, 2, 3, 1}).flatten(1);
-  Tensor out = linear(seen.view({rows.size(0), -1}), folded, norm_.bias - norm_.mean * scale(),
-                      context);
+  Tensor out =
+      linear(seen.view({rows.size(0), -1}), folded, norm_.bias - norm_.mean * scale(), context);
   if (end.residual.defined()) out = out + end.residual.index_select(0, rows);
   if (end.relu) out = out.relu();
   y.index_copy_(0, rows, out.to(y.scalar_type()));
@@ -124,7 +126,9 @@ void Conv::run(const Tensor& rows, const Tensor& x, const Grid& grid, const Conv
   const CpuKernels& kernels = packed->kernels;
   const int64_t count = rows.defined() ? rows.numel() : out.rows();
   const int64_t panels = packed->weight.size(0);
-  CpuKernels mine = kernels; mine.most_rows = 12; const Cut cut = cut_product(count, panels, count * macs(), mine);
+  CpuKernels mine = kernels;
+  mine.most_rows = 12;
+  const Cut cut = cut_product(count, panels, count * macs(), mine);
   run_tasks(cut.row_blocks * cut.panel_groups, kernels.convolution_scratch(call, cut.height),
             [&](int64_t task, float* scratch) {
               const int64_t row = task % cut.row_blocks * cut.height;

@@ -39,14 +39,14 @@ struct ConvCall {
 /// One number for each picture, from the mean of such a map, and one for each position, with a
 /// convolution of 3 x 3 added to its picture's.
 struct ScoreCall {
-  const float* x = nullptr;            ///< [pictures * lines * columns, channels]
-  float* of_pictures = nullptr;        ///< [pictures]
-  float* y = nullptr;                  ///< [rows]
-  const int64_t* rows = nullptr;       ///< that are computed
+  const float* x = nullptr;       ///< [pictures * lines * columns, channels]
+  float* of_pictures = nullptr;   ///< [pictures]
+  float* y = nullptr;             ///< [rows]
+  const int64_t* rows = nullptr;  ///< that are computed
   int64_t channels = 0, lines = 0, columns = 0;
   const float* mean_weight = nullptr;  ///< [channels]
   float bias = 0;
-  const float* weight = nullptr;       ///< [3, 3, channels]
+  const float* weight = nullptr;  ///< [3, 3, channels]
 };
 
 /// Rows that each run their own number of learners.

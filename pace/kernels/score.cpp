@@ -43,8 +43,9 @@ Tensor MapScore::forward_at(const Tensor& units, const Tensor& x, const Grid& gr
             [&](int64_t task, float*) { kernels.mean_score(call, picture[task]); });
   if (!by_position()) return of_pictures.index_select(0, units);
 
-  const auto weight = channels_last_.of(
-      {conv_weight_}, [&] { return conv_weight_.detach().permute({0, 2, 3, 1}).contiguous(); });
+  const auto weight = channels_last_.of({conv_weight_}, [&] {
+    return conv_weight_.detach().permute({0, 2, 3, 1}).contiguous();
+  });
   Tensor out = at::empty({units.numel()}, x.options());
   call.weight = weight->const_data_ptr<float>();
   call.rows = units.const_data_ptr<int64_t>();

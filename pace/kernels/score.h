@@ -13,7 +13,8 @@ namespace pace::kernels {
 /// float32 whatever the type of the products.
 class MapScore {
  public:
-  /// mean_weight [1, channels], bias [1], and conv_weight [1, channels, 3, 3] or undefined: handles.
+  /// mean_weight [1, channels], bias [1], and conv_weight [1, channels, 3, 3] or undefined:
+  /// handles.
   MapScore(Tensor mean_weight, Tensor bias, Tensor conv_weight)
       : mean_weight_(std::move(mean_weight)),
         bias_(std::move(bias)),
@@ -22,8 +23,8 @@ class MapScore {
   bool by_position() const { return conv_weight_.defined(); }
   /// x [grid.rows(), channels] -> [grid.pictures] or [grid.rows()], differentiable.
   Tensor forward(const Tensor& x, const Grid& grid, Context& context) const;
-  /// The same of some pictures or positions only, int64 [units] on the CPU in rising order -> [units].
-  /// Nothing is differentiated; each has the same bits whichever others are asked for.
+  /// The same of some pictures or positions only, int64 [units] on the CPU in rising order ->
+  /// [units]. Nothing is differentiated; each has the same bits whichever others are asked for.
   Tensor forward_at(const Tensor& units, const Tensor& x, const Grid& grid, Context& context) const;
 
   int64_t mean_macs() const { return mean_weight_.numel(); }  ///< for one picture

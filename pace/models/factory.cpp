@@ -334,7 +334,8 @@ LoadedModel build_dense(const json& config, const std::string& where, const Weig
 LoadedModel build_adaptive(const json& dense_config, const AcmConfig& acm, WeightSource source) {
   const std::string where = "the dense model's config";
   family_of(dense_config, where);
-  return assemble(dense_config, where, std::make_unique<Parameters>(std::move(source)), {.acm = acm});
+  return assemble(dense_config, where, std::make_unique<Parameters>(std::move(source)),
+                  {.acm = acm});
 }
 
 LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint64_t seed) {
@@ -347,18 +348,19 @@ LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint6
     const auto begin = head.find(name.substr(layer, part - layer));
     return begin == head.end() ? std::nullopt : known(begin->second + name.substr(part));
   };
-  LoadedModel made =
-      assemble(model.model->config(), "the model's config",
-               std::make_unique<Parameters>(source, is_exit, seed), {.acm = model.acm, .exits = exits});
+  LoadedModel made = assemble(model.model->config(), "the model's config",
+                              std::make_unique<Parameters>(source, is_exit, seed),
+                              {.acm = model.acm, .exits = exits});
   made.preprocessor = model.preprocessor;
   made.tokenizer = model.tokenizer;
   return made;
 }
 
 LoadedModel build_halting(const LoadedModel& model, const HaltingConfig& halting, uint64_t seed) {
-  LoadedModel made = assemble(
-      model.model->config(), "the model's config",
-      std::make_unique<Parameters>(weights_of(*model.model), is_halting, seed), {.halting = halting});
+  LoadedModel made =
+      assemble(model.model->config(), "the model's config",
+               std::make_unique<Parameters>(weights_of(*model.model), is_halting, seed),
+               {.halting = halting});
   made.preprocessor = model.preprocessor;
   return made;
 }

@@ -12,11 +12,11 @@ namespace pace {
 /// A model as it lies in a folder: dense, or with its adaptive parts under config["pace"].
 struct LoadedModel {
   std::unique_ptr<Model> model;
-  std::optional<AcmConfig> acm;     ///< of the width seam; absent where the maps are dense
-  std::optional<ExitConfig> exits;  ///< of the depth seam; absent where every block runs
+  std::optional<AcmConfig> acm;          ///< of the width seam; absent where the maps are dense
+  std::optional<ExitConfig> exits;       ///< of the depth seam; absent where every block runs
   std::optional<HaltingConfig> halting;  ///< likewise, of backbones with feature maps
-  std::vector<Acm*> modules;        ///< in order of execution; owned by the model
-  Calibration calibration;          ///< empty before calibration and in a dense model
+  std::vector<Acm*> modules;             ///< in order of execution; owned by the model
+  Calibration calibration;               ///< empty before calibration and in a dense model
   std::optional<json> preprocessor;
   std::map<std::string, std::string> tokenizer;  ///< its files, which a saved model takes along
   at::ScalarType type = at::kFloat;              ///< of the products of a pass

@@ -24,9 +24,10 @@ kernels::BatchNorm add_norm(const std::string& name, int64_t channels, const Res
   const Tensor bias = parameters.add(name + ".bias", {channels}, Initial::zeros());
   const Tensor mean =
       parameters.add_statistic(name + ".running_mean", {channels}, Initial::zeros());
-  return {weight, bias, mean,
-          parameters.add_statistic(name + ".running_var", {channels}, Initial::ones()),
-          config.epsilon, config.momentum};
+  return {
+      weight,         bias,
+      mean,           parameters.add_statistic(name + ".running_var", {channels}, Initial::ones()),
+      config.epsilon, config.momentum};
 }
 
 struct ConvShape {
@@ -38,8 +39,9 @@ std::unique_ptr<Conv> add_conv(const std::string& name, const std::string& norm,
                                const ConvShape& shape, const ResNetConfig& config,
                                Parameters& parameters) {
   const auto fan = static_cast<double>(shape.side * shape.side * shape.out);
-  const Tensor weight = parameters.add(name + ".weight", {shape.out, shape.in, shape.side, shape.side},
-                                       Initial::normal(std::sqrt(2.0 / fan)));
+  const Tensor weight =
+      parameters.add(name + ".weight", {shape.out, shape.in, shape.side, shape.side},
+                     Initial::normal(std::sqrt(2.0 / fan)));
   return std::make_unique<Conv>(weight, shape.stride,
                                 add_norm(norm, shape.out, config, parameters));
 }
@@ -114,8 +116,8 @@ class ResidualUnit : public Block {
   Tensor shorten(const Tensor& states, Pass& pass) const {
     if (downsample_) {
       const kernels::ConvEnd end{.relu = false, .batch_statistics = pass.batch_statistics};
-      pass.ledger.charge(static_cast<double>(downsample_->macs() *
-                                             pass.grid.strided(unit_.stride).positions()));
+      pass.ledger.charge(
+          static_cast<double>(downsample_->macs() * pass.grid.strided(unit_.stride).positions()));
       return downsample_->forward(states, pass.grid, end, pass.context);
     }
     if (unit_.stride == 1 && unit_.in == unit_.out) return states;
@@ -151,8 +153,8 @@ class ResNet : public Model {
       stages_.push_back(make_stage(stage, width, build_depth));
       width = config_.widths[stage];
     }
-    const LinearParameters made = add_linear(config_.cifar ? "linear" : "fc", width,
-                                             config_.classes, 0.01, *parameters_);
+    const LinearParameters made =
+        add_linear(config_.cifar ? "linear" : "fc", width, config_.classes, 0.01, *parameters_);
     classifier_.emplace(made.weight, made.bias);
   }
 
@@ -198,11 +200,10 @@ class ResNet : public Model {
       made.stack.blocks.push_back(std::make_unique<ResidualUnit>(shape, config_, *parameters_));
     }
     made.stack.readout = [](const Tensor& states, Pass&) { return states; };
-    made.policy = build_depth(
-        {.blocks = config_.depths[stage],
-         .dim = config_.widths[stage],
-         .stage = fmt::format("layer{}", stage + 1)},
-        *parameters_);
+    made.policy = build_depth({.blocks = config_.depths[stage],
+                               .dim = config_.widths[stage],
+                               .stage = fmt::format("layer{}", stage + 1)},
+                              *parameters_);
     return made;
   }
 
@@ -245,8 +246,8 @@ class ResNet : public Model {
   /// Pixels through the stem.
   Tensor enter(const Tensor& inputs, Pass& pass) const {
     const Tensor pixels = inputs.to(at::kFloat).permute({0, 2, 3, 1}).reshape({-1, inputs.size(1)});
-    const Tensor states = stem_->forward(
-        pixels, pass.grid, {.batch_statistics = pass.batch_statistics}, pass.context);
+    const Tensor states = stem_->forward(pixels, pass.grid,
+                                         {.batch_statistics = pass.batch_statistics}, pass.context);
     pass.grid = pass.grid.strided(stem_->stride());
     pass.ledger.charge(static_cast<double>(stem_->macs() * pass.grid.positions()));
     if (config_.cifar) return states;

@@ -9,8 +9,8 @@ namespace {
 
 bool in_head(std::string_view name) {
   return name.starts_with("classifier.") || name.starts_with("bert.pooler.") ||
-         name.starts_with("exit.") || name.starts_with("halting.") ||
-         name.starts_with("linear.") || name.starts_with("fc.");
+         name.starts_with("exit.") || name.starts_with("halting.") || name.starts_with("linear.") ||
+         name.starts_with("fc.");
 }
 
 /// Decay pulls weights that multiply; what is added or scales a whole channel has no reason to be

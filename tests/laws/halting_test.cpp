@@ -65,9 +65,9 @@ INSTANTIATE_TEST_SUITE_P(Halting, HaltingLaws,
 
 TEST_P(HaltingLaws, ExecutedEqualsRelaxedWhenDecisionsAreHard) {
   // ACT's are. PACT's become so when every logit is far from 0.
-  const LoadedModel model = accumulates() ? this->model()
-                                          : model_of(std::get<0>(GetParam()),
-                                                     std::get<1>(GetParam()), 1e5);
+  const LoadedModel model = accumulates()
+                                ? this->model()
+                                : model_of(std::get<0>(GetParam()), std::get<1>(GetParam()), 1e5);
   for (const double price : {kNever, -2.0, 0.0, 0.7, 1e6}) {
     Pass relaxed = pass_of(Form::kRelaxed, price), executed = pass_of(Form::kExecuted, price);
     const Tensor expected = run(model, pictures(5), relaxed);
@@ -75,8 +75,8 @@ TEST_P(HaltingLaws, ExecutedEqualsRelaxedWhenDecisionsAreHard) {
         << "at price " << price;
     ASSERT_EQ(executed.ledger.ponders().size(), 2);
     for (size_t stage = 0; stage < 2; ++stage) {
-      EXPECT_TRUE(executed.ledger.ponders()[stage].units.equal(
-          relaxed.ledger.ponders()[stage].units));
+      EXPECT_TRUE(
+          executed.ledger.ponders()[stage].units.equal(relaxed.ledger.ponders()[stage].units));
     }
   }
 }
@@ -188,8 +188,8 @@ TEST_P(HaltingLaws, GradientsEqualFiniteDifferences) {
   }
 }
 
-/// One stage of four units. What follows it is linear in the states' mean, so answers can be compared
-/// with weighted sums of answers.
+/// One stage of four units. What follows it is linear in the states' mean, so answers can be
+/// compared with weighted sums of answers.
 struct OneStage {
   LoadedModel model;
   Tensor inputs;
@@ -225,7 +225,8 @@ struct OneStage {
   }
 };
 
-/// The halting scores h of each picture: [pictures, 3]. A sample without noise is sigmoid(logit h / T).
+/// The halting scores h of each picture: [pictures, 3]. A sample without noise is sigmoid(logit h /
+/// T).
 Tensor halting_scores(const OneStage& stage) {
   const at::NoGradGuard no_grad;
   std::vector<Tensor> scores;

@@ -45,8 +45,8 @@ INSTANTIATE_TEST_SUITE_P(Models, ResNetParity,
                          ::testing::Values("cifar32", "cifar_odd", "resnet50", "resnet18"));
 
 json small_config() {
-  return {{"model_type", "resnet-cifar"}, {"layer_type", "basic"},  {"num_channels", 1},
-          {"embedding_size", 4},          {"depths", {1, 2}},       {"hidden_sizes", {4, 8}},
+  return {{"model_type", "resnet-cifar"}, {"layer_type", "basic"}, {"num_channels", 1},
+          {"embedding_size", 4},          {"depths", {1, 2}},      {"hidden_sizes", {4, 8}},
           {"stage_strides", {1, 2}},      {"num_labels", 3}};
 }
 
@@ -66,10 +66,16 @@ TEST(ResNet, TrainsByBatchStatisticsAndLearnsThem) {
 TEST(ResNet, RefusesPicturesThatAreTooSmallOrOfOtherChannels) {
   const LoadedModel loaded = build_dense(small_config(), "small", nullptr, {});
   Pass pass;
-  EXPECT_THAT([&] { loaded.model->forward(at::rand({1, 1, 1, 8}), pass); },
-              ThrowsMessage<Error>(AllOf(HasSubstr("1 x 8 pixels"), HasSubstr("2 x 2"))));
-  EXPECT_THAT([&] { loaded.model->forward(at::rand({1, 3, 8, 8}), pass); },
-              ThrowsMessage<Error>(HasSubstr("[batch, 1, height, width]")));
+  EXPECT_THAT(
+      [&] {
+        loaded.model->forward(at::rand({1, 1, 1, 8}), pass);
+      },
+      ThrowsMessage<Error>(AllOf(HasSubstr("1 x 8 pixels"), HasSubstr("2 x 2"))));
+  EXPECT_THAT(
+      [&] {
+        loaded.model->forward(at::rand({1, 3, 8, 8}), pass);
+      },
+      ThrowsMessage<Error>(HasSubstr("[batch, 1, height, width]")));
 }
 
 TEST(ResNet, NamesWhatIsWrongInAConfig) {
