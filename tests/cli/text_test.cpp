@@ -106,8 +106,8 @@ TEST(Texts, TakeTheSameExitsUnderAnotherRule) {
 TEST(Texts, ExitsAndModulesHaveOptionsOfTheirOwn) {
   const std::string adapt = "adapt --data " + reading().data() + " --model " +
                             reading().path("dense") + " --out " + reading().path("refused");
-  PACE_EXPECT_FAILS(pace(adapt + " --exits dact --learners 4"), 2, "--learners excludes --exits");
-  PACE_EXPECT_FAILS(pace(adapt + " --ponder 0.1"), 2, "--ponder requires --exits");
+  PACE_EXPECT_FAILS(pace(adapt + " --exits dact --learners 4"), 2, "--learners is for modules");
+  PACE_EXPECT_FAILS(pace(adapt + " --ponder 0.1"), 2, "--ponder needs --exits or --halting");
   EXPECT_FALSE(fs::exists(reading().path("refused")));
 }
 
