@@ -77,14 +77,15 @@ void Conv::forward_at(const Tensor& rows, const Tensor& x, const Grid& grid, con
   if (rows.numel() == 0) return;
   if (runs_own_kernels(x)) return run(rows, x, grid, end, y, context);
   const Tensor padded = at::constant_pad_nd(x, {0, 0, 0, 1});
+  const Tensor places = rows.to(x.device());
   const Tensor seen = padded.index_select(
-      0, neighbours(rows, grid, weight_.size(2), stride_).flatten());  // [rows * side^2, in]
+      0, neighbours(places, grid, weight_.size(2), stride_).flatten());  // [rows * side^2, in]
   const Tensor folded = (weight_ * scale().view({-1, 1, 1, 1})).permute({0, 2, 3, 1}).flatten(1);
   Tensor out =
-      linear(seen.view({rows.size(0), -1}), folded, norm_.bias - norm_.mean * scale(), context);
-  if (end.residual.defined()) out = out + end.residual.index_select(0, rows);
+      linear(seen.view({places.size(0), -1}), folded, norm_.bias - norm_.mean * scale(), context);
+  if (end.residual.defined()) out = out + end.residual.index_select(0, places);
   if (end.relu) out = out.relu();
-  y.index_copy_(0, rows, out.to(y.scalar_type()));
+  y.index_copy_(0, places, out.to(y.scalar_type()));
 }
 
 void Conv::run(const Tensor& rows, const Tensor& x, const Grid& grid, const ConvEnd& end, Tensor& y,
