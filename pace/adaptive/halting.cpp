@@ -209,7 +209,7 @@ Tensor StageHalting::relaxed(const Tensor& states, const Stack& stack, Pass& pas
     const Tensor part = by_row(steps->weigh(logits, unit + 1, pass), grid) * current;
     result = result.defined() ? result + part : part;
   }
-  pass.ledger.record(Ponder{spec_.stage, steps->units(), steps->cost(), grid});
+  pass.ledger.record(Ponder{spec_.stage, steps->units(), steps->cost(), grid, spec_.blocks});
   return result;
 }
 
@@ -288,7 +288,7 @@ Tensor StageHalting::executed(const Tensor& states, const Stack& stack, Pass& pa
   if (result.defined() && running.units.numel() > 0) {
     add(running.units, 1.0 - at::tensor(running.sums));
   }
-  pass.ledger.record(Ponder{spec_.stage, units, {}, grid});
+  pass.ledger.record(Ponder{spec_.stage, units, {}, grid, spec_.blocks});
   return result.defined() ? result : current;
 }
 

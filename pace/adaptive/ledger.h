@@ -45,6 +45,7 @@ struct Ponder {
   Tensor units;        ///< int64 [rows] or [pictures]: residual units that each ran
   Tensor cost = {};    ///< float of that shape: the ponder cost, differentiable; relaxed form
   kernels::Grid grid;  ///< of the stage's positions
+  int64_t most = 0;    ///< units of the stage
 };
 
 /// The account of one forward pass: every adaptive part records its decision, every part charges

@@ -108,7 +108,8 @@ void Eval::declare(CLI::App& app) {
       ->allow_extra_args(false);
   app.add_option("--report", report_, "write a self-contained HTML page here");
   app.add_option("--results", results_, "write the results as JSON here, whatever is printed");
-  app.add_option("--heat-maps", heat_maps_, "pictures in the report with the compute per patch")
+  app.add_option("--heat-maps", heat_maps_,
+                 "pictures in the report with the compute per patch or position")
       ->check(at_least(0));
   app.add_flag("--force", force_, "replace a report or results that exist");
   threads_.declare(app);
@@ -183,7 +184,9 @@ void Eval::report(const LoadedModel& model, const Evaluation& evaluation,
   const std::vector<std::string> labels = model.model->labels();
   const Result& half = nearest_half(evaluation.budgets);
   // Where examples leave at different blocks, their maps would not mean the same.
-  if (model.acm && !model.exits && model.preprocessor && heat_maps_ > 0) {
+  const bool by_place =
+      (model.acm && !model.exits) || (model.halting && model.halting->by_position());
+  if (by_place && model.preprocessor && heat_maps_ > 0) {
     page.heat_map_budget = half.budget;
     page.heat_maps = heat_maps(model, processor_of(model, model_),
                                *open_data_for(data_, labels, quiet()), half.budget, heat_maps_, 0);

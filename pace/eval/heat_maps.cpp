@@ -36,30 +36,54 @@ Tensor share_of_work(const Ledger& ledger) {
   return ledger.sequences().pad((used / full).to(at::kFloat));
 }
 
-/// Runs one batch of pictures and appends a map of each.
-void run_batch(const LoadedModel& model, const ImageProcessor& processor, double budget,
-               std::vector<HeatMap>& batch, std::vector<HeatMap>& maps) {
-  if (batch.empty()) return;
+/// The same for patches: float [batch, rows, columns].
+Tensor share_of_patches(const LoadedModel& model, const ImageProcessor& processor,
+                        const Ledger& ledger) {
   const int64_t patch = integer_field(model.model->config(), "patch_size", "the model's config");
   const int64_t rows = processor.height() / patch, columns = processor.width() / patch;
-  std::vector<Tensor> pixels;
-  for (const HeatMap& map : batch) pixels.push_back(processor.normalize(map.image));
-  const Tensor inputs = at::stack(pixels);
-  Pass pass = model.pass_at(budget);
-  const Tensor predicted = model.model->forward(inputs, pass).argmax(-1);
-  const Tensor share = share_of_work(pass.ledger);
-  const Tensor fraction = pass.ledger.macs() / model.model->dense_macs(inputs);
+  const Tensor share = share_of_work(ledger);
   const int64_t first = share.size(1) - rows * columns;  // after the class token, if there is one
   if (first < 0) {
     fail("heat maps need a token for each of {} x {} patches; the model has only {} tokens", rows,
          columns, share.size(1));
   }
+  return share.slice(1, first).unflatten(1, {rows, columns});
+}
+
+/// Share of the residual units that each position of the first stage's map ran, or that were run
+/// where it lies in later ones: float [batch, lines, columns].
+Tensor share_of_units(const Ledger& ledger) {
+  Tensor units;
+  int64_t most = 0;
+  for (const Ponder& stage : ledger.ponders()) {
+    const kernels::Grid& grid = stage.grid;
+    const Tensor maps =
+        stage.units.to(at::kFloat).view({grid.pictures, 1, grid.lines, grid.columns});
+    units = units.defined() ? units + at::upsample_nearest2d(maps, {units.size(2), units.size(3)})
+                            : maps;
+    most += stage.most;
+  }
+  return (units / most).squeeze(1);
+}
+
+/// Runs one batch of pictures and appends a map of each.
+void run_batch(const LoadedModel& model, const ImageProcessor& processor, double budget,
+               std::vector<HeatMap>& batch, std::vector<HeatMap>& maps) {
+  if (batch.empty()) return;
+  std::vector<Tensor> pixels;
+  for (const HeatMap& map : batch) pixels.push_back(processor.normalize(map.image));
+  const Tensor inputs = at::stack(pixels);
+  Pass pass = model.pass_at(budget);
+  const Tensor predicted = model.model->forward(inputs, pass).argmax(-1);
+  const Tensor share =
+      model.halting ? share_of_units(pass.ledger) : share_of_patches(model, processor, pass.ledger);
+  const Tensor fraction = pass.ledger.macs() / model.model->dense_macs(inputs);
   const std::vector<std::string> labels = model.model->labels();
   for (size_t i = 0; i < batch.size(); ++i) {
     const auto row = static_cast<int64_t>(i);
     batch[i].predicted = labels.at(predicted[row].item<int64_t>());
     batch[i].macs_fraction = fraction[row].item<double>();
-    batch[i].share = share[row].slice(0, first).reshape({rows, columns}).clone();
+    batch[i].share = share[row].clone();
     maps.push_back(std::move(batch[i]));
   }
   batch.clear();

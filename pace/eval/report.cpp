@@ -138,7 +138,7 @@ std::string learners_section(const Evaluation& evaluation) {
                        page::tabs(tabs, std::min(tabs.size(), page::kMostTabs) / 2));
 }
 
-/// A map as a picture of one pixel per patch.
+/// A map as a picture of one pixel per patch or position.
 Image coloured(const at::Tensor& share, double low, double high) {
   const at::Tensor values = share.to(at::kDouble).contiguous();
   const Image image = at::empty({share.size(0), share.size(1), 3}, at::kByte);
@@ -157,14 +157,14 @@ std::string map_figure(const HeatMap& map, double low, double high) {
                                               svg::escape(map.actual));
   return fmt::format(
       "<figure><div class=\"sides\"><img src=\"{}\" alt=\"{}\"><img src=\"{}\" "
-      "alt=\"compute per patch\"></div><figcaption><span class=\"share\">{}</span><b>{}</b><br>{}"
+      "alt=\"compute per place\"></div><figcaption><span class=\"share\">{}</span><b>{}</b><br>{}"
       "</figcaption></figure>\n",
       page::png_address(encode_png(map.image)), svg::escape(map.name),
       page::png_address(encode_png(coloured(map.share, low, high))), percent(map.macs_fraction),
       label, svg::escape(map.name));
 }
 
-/// Maps share one colour scale, from the least to the most work any of their patches used.
+/// Maps share one colour scale, from the least to the most work any of their places used.
 std::string maps_section(const Report& report) {
   if (report.heat_maps.empty()) return {};
   double low = 1.0, high = 0.0;
@@ -182,7 +182,7 @@ std::string maps_section(const Report& report) {
   for (const HeatMap& map : report.heat_maps) out += map_figure(map, low, high);
   return page::section(
       "Where in the picture",
-      fmt::format("Work done for each patch at budget {:g}: pictures from the cheapest to the "
+      fmt::format("Work done for each place at budget {:g}: pictures from the cheapest to the "
                   "dearest, each beside its map. The figure is the picture's share of the dense "
                   "model's MACs.",
                   report.heat_map_budget),

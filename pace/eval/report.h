@@ -10,13 +10,13 @@ struct Series {
   std::vector<Result> points;
 };
 
-/// One picture with the compute its patches used.
+/// One picture with the compute its patches or positions used.
 struct HeatMap {
   std::string name;
   std::string predicted, actual;
   double macs_fraction = 1.0;
   Image image;       ///< as the model saw it, uint8 [height, width, channels]
-  at::Tensor share;  ///< float [rows, columns] in [0, 1]: share of adaptive work each patch used
+  at::Tensor share;  ///< float [rows, columns] in [0, 1]: share of adaptive work each place used
 };
 
 /// A text with the number of blocks after which it was answered.
@@ -38,7 +38,7 @@ struct Report {
 
 /// Heat maps of `count` examples spread evenly from the cheapest to the dearest of a random sample
 /// of the dataset at `budget`. Pictures that cannot be read are passed over. Throws Error when the
-/// model is not a vision transformer with adaptive parts.
+/// model is no vision transformer with adaptive parts and no residual network that halts.
 std::vector<HeatMap> heat_maps(const LoadedModel& model, const ImageProcessor& processor,
                                const Dataset& dataset, double budget, int64_t count, uint64_t seed);
 
