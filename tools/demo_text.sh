@@ -26,7 +26,7 @@ echo "On the snippets kept for testing"
   --budgets 1,0.8,0.7,0.6,0.5,0.4,0.3 --report "$out/report.html" --results "$out/results.json" --force
 
 echo
-"$pace" predict --model "$out/minilm-exits" --budget 0.6 'a gripping story, beautifully told' \
+"$pace" predict --model "$out/minilm-exits" --budget 0.7 'a gripping story, beautifully told' \
   'It is not without charm, but for every good idea there are three that should have stayed on paper.'
 
 echo
