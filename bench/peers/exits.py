@@ -6,7 +6,6 @@ ONNX Runtime gets every batch padded to its longest text; turning texts into tok
 """
 
 import argparse
-import json
 import os
 import pathlib
 import statistics
@@ -14,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from runtimes import enter_environment, onnxruntime_side, run, torch_model
+from runtimes import enter_environment, onnxruntime_side, time_pace, torch_model
 
 
 def parse() -> argparse.Namespace:
@@ -73,15 +72,6 @@ def time_peer(infer, batches: list) -> float:
     return sum(s for s, _ in kept) / sum(texts for _, texts in kept)
 
 
-def time_pace(options: argparse.Namespace, size: int) -> dict:
-    """By name: seconds per text, share of the MACs, share of pace's own dense time."""
-    output = run([options.pace, "eval", "--model", options.model, "--dense", options.dense, "--data", f"tsv:{options.data}",
-                  "--batch", size, "--budgets", options.budgets, "--threads", options.threads, "--json"], options.threads)
-    results = json.loads(output)
-    named = [("dense", results["dense"])] + [(f"budget {r['budget']:g}", r) for r in results["budgets"]]
-    return {name: [r["seconds_per_item"], r["macs_fraction"], r["time_fraction"]] for name, r in named}
-
-
 def main() -> None:
     options = parse()
     enter_environment()
@@ -94,7 +84,7 @@ def main() -> None:
             rounds = []
             for number in range(options.rounds):
                 print(f"batch {size}, round {number + 1} of {options.rounds}", file=sys.stderr)
-                rounds.append((time_peer(infer, batches), time_pace(options, size)))
+                rounds.append((time_peer(infer, batches), time_pace(options, f"tsv:{options.data}", size)))
             print(f"\nbatch {size}: ONNX Runtime, dense: {1e6 * statistics.median(peer for peer, _ in rounds):.0f} us per text")
             print(f"{'pace':<14}{'MACs':>8}{'of pace dense':>16}{'of ONNX Runtime':>18}")
             for name in rounds[0][1]:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from runtimes import ROOT, enter_environment, onnxruntime_side, openvino_side, run
+from runtimes import ROOT, enter_environment, onnxruntime_side, openvino_side, time_pace
 
 
 def parse() -> argparse.Namespace:
@@ -64,16 +64,6 @@ def time_peer(infer, pixels, pictures: int) -> float:
     return statistics.median(seconds)
 
 
-def time_pace(options: argparse.Namespace, batch: int) -> dict:
-    """By name: seconds per picture, share of the MACs, share of pace's own dense time."""
-    output = run([options.pace, "eval", "--model", options.model, "--dense", options.dense, "--data", options.data,
-                  "--limit", options.limit, "--batch", batch, "--budgets", options.budgets, "--threads", options.threads,
-                  "--json"], options.threads)
-    results = json.loads(output)
-    named = [("dense", results["dense"])] + [(f"budget {r['budget']:g}", r) for r in results["budgets"]]
-    return {name: [r["seconds_per_item"], r["macs_fraction"], r["time_fraction"]] for name, r in named}
-
-
 def main() -> None:
     options = parse()
     enter_environment()
@@ -88,7 +78,7 @@ def main() -> None:
         for number in range(options.rounds):
             print(f"batch {batch}, round {number + 1} of {options.rounds}", file=sys.stderr)
             timed = {name: time_peer(infer, pixels, options.limit) for name, infer in peers.items()}
-            rounds.append((timed, time_pace(options, batch)))
+            rounds.append((timed, time_pace(options, options.data, batch, "--limit", options.limit)))
         print(f"\nbatch {batch}: " + ", ".join(
             f"{name} {1e6 * statistics.median(timed[name] for timed, _ in rounds):.0f} us a picture" for name in peers))
         print(f"{'pace':<14}{'MACs':>8}{'of pace dense':>16}" + "".join(f"{'of ' + name:>18}" for name in peers))

@@ -207,6 +207,15 @@ def run(command: list, threads: int) -> str:
     return done.stdout
 
 
+def time_pace(options: argparse.Namespace, data: str, batch: int, *more) -> dict:
+    """By name: seconds per example, share of the MACs, share of pace's own dense time, of a model and its dense original."""
+    output = run([options.pace, "eval", "--model", options.model, "--dense", options.dense, "--data", data, "--batch", batch,
+                  "--budgets", options.budgets, "--threads", options.threads, "--json", *more], options.threads)
+    results = json.loads(output)
+    named = [("dense", results["dense"])] + [(f"budget {r['budget']:g}", r) for r in results["budgets"]]
+    return {name: [r["seconds_per_item"], r["macs_fraction"], r["time_fraction"]] for name, r in named}
+
+
 def run_peer(side: str, folder: pathlib.Path, name: str, batch: int, options: argparse.Namespace) -> dict:
     command = [sys.executable, __file__, "--pace", options.pace, "--threads", options.threads]
     command += ["--repeats", options.repeats, "--child", side, folder / "dense", name, batch]

@@ -199,9 +199,10 @@ void Adapt::check_options() const {
     throw UsageError("--exits and --halting exclude each other: one method runs the blocks");
   }
   if (depth()) refuse(of_modules_, "is for modules, which --exits and --halting make none of");
-  if (!depth()) refuse(of_depth_, "needs --exits or --halting");
   if (rule_.empty()) refuse(of_exits_, "needs --exits");
-  if (!depth()) distill_options();  // refuses what makes no sense before anything is read
+  if (depth()) return;
+  refuse(of_depth_, "needs --exits or --halting");
+  distill_options();  // refuses what makes no sense before anything is read
 }
 
 FinetuneOptions Adapt::depth_training() const {

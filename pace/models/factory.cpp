@@ -32,11 +32,11 @@ constexpr std::array kFamilies{
            make_vit},
     Family{"bert", "bert.", "BertForSequenceClassification", "BertModel", "classifier.", true,
            make_bert},
+    Family{"roberta", "roberta.", "RobertaForSequenceClassification", "RobertaModel",
+           "classifier.out_proj.", true, make_bert},
     Family{"resnet-cifar", "", "ResNetCifarForImageClassification", "ResNetCifarModel", "linear.",
            false, make_resnet},
     Family{"resnet-torchvision", "", "ResNet", "ResNetModel", "fc.", false, make_resnet},
-    Family{"roberta", "roberta.", "RobertaForSequenceClassification", "RobertaModel",
-           "classifier.out_proj.", true, make_bert},
 };
 
 /// Whether a tensor belongs to what turns the backbone's states into logits, which a folder of the

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "pace/base/error.h"
+#include "tests/models/reference_case.h"
 #include "tests/models/small_models.h"
 #include "tests/reference.h"
 
@@ -13,6 +14,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
+using testing_models::each_size;
 using testing_models::logits_of;
 using testing_models::small_config;
 using testing_models::small_model;
@@ -20,22 +22,15 @@ using testing_models::small_model;
 class ViTParity : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(ViTParity, LogitsEqualThoseOfTransformers) {
-  const fs::path folder = reference("vit");
-  const LoadedModel loaded = load_model(folder / GetParam());
-  const SafetensorsFile file(folder / (std::string(GetParam()) + ".safetensors"));
-  int compared = 0;
-  for (const TensorInfo& info : file.header().tensors) {
-    if (!info.name.starts_with("pixels.")) continue;
-    const std::string size = info.name.substr(7);
-    const Tensor pixels = file.tensor(info.name), expected = file.tensor("logits." + size);
-    double macs = 0.0;
-    const Tensor logits = logits_of(*loaded.model, pixels, &macs);
-    ASSERT_EQ(logits.sizes(), expected.sizes());
-    EXPECT_LT((logits - expected).abs().max().item<double>(), 1e-4) << size;
-    EXPECT_EQ(macs, loaded.model->dense_macs(pixels).sum().item<double>()) << size;
-    ++compared;
-  }
-  EXPECT_GT(compared, 0);
+  const LoadedModel loaded = load_model(reference("vit") / GetParam());
+  each_size("vit", GetParam(),
+            [&](const std::string& size, const Tensor& pixels, const Tensor& expected) {
+              double macs = 0.0;
+              const Tensor logits = logits_of(*loaded.model, pixels, &macs);
+              ASSERT_EQ(logits.sizes(), expected.sizes());
+              EXPECT_LT((logits - expected).abs().max().item<double>(), 1e-4) << size;
+              EXPECT_EQ(macs, loaded.model->dense_macs(pixels).sum().item<double>()) << size;
+            });
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, ViTParity,
