@@ -168,7 +168,14 @@ StageHalting::StageHalting(const HaltingConfig& config, const DepthSpec& spec,
                            Parameters& parameters)
     : config_(config), spec_(spec) {
   if (spec.stage.empty()) {
-    fail("halting method '{}' is for backbones with feature maps, such as residual networks",
+    fail("halting method '{}' is for residual networks and LSTMs", to_string(config.method));
+  }
+  if (!spec.maps && spec.blocks < 2) {
+    fail("halting method '{}' needs time steps that are computed twice at least, not once",
+         to_string(config.method));
+  }
+  if (config.by_position() && !spec.maps) {
+    fail("halting method '{}' is for feature maps; without any, there are act and pact",
          to_string(config.method));
   }
   for (int64_t unit = 0; unit + 1 < spec.blocks; ++unit) {
@@ -202,12 +209,12 @@ Tensor StageHalting::relaxed(const Tensor& states, const Stack& stack, Pass& pas
     if (unit > 0) {
       const Tensor next = stack.blocks[index]->forward(current, pass);
       const Tensor running = by_row(steps->running(), grid);
-      current = config_.by_position() ? current + running * (next - current) : next;
+      current = config_.by_position() ? at::addcmul(current, running, next - current) : next;
     }
     Tensor logits;
     if (index < scores_.size()) logits = scores_[index]->everywhere(current, pass) + pass.price;
-    const Tensor part = by_row(steps->weigh(logits, unit + 1, pass), grid) * current;
-    result = result.defined() ? result + part : part;
+    const Tensor weight = by_row(steps->weigh(logits, unit + 1, pass), grid);
+    result = result.defined() ? at::addcmul(result, weight, current) : weight * current;
   }
   pass.ledger.record(Ponder{spec_.stage, steps->units(), steps->cost(), grid, spec_.blocks});
   return result;
@@ -256,15 +263,18 @@ Tensor leave(Going& running, const Tensor& logits, double price, int64_t* ran) {
 }  // namespace
 
 Tensor StageHalting::executed(const Tensor& states, const Stack& stack, Pass& pass) const {
+  const Tensor given = pass.active;  // those that run at all
   Tensor current = stack.blocks[0]->forward(states, pass);
   const kernels::Grid grid = pass.grid;
   const bool positions = config_.by_position();
-  Going running{at::arange(positions ? grid.rows() : grid.pictures, at::kLong), {}};
-  Tensor units = at::ones_like(running.units), result;
+  const Tensor everyone = at::arange(positions ? grid.rows() : grid.pictures, at::kLong);
+  Going running{given.defined() ? given : everyone, {}};
+  Tensor units = at::ones_like(everyone), result;
   int64_t* ran = units.mutable_data_ptr<int64_t>();
   if (config_.accumulates()) {
     running.sums.assign(static_cast<size_t>(running.units.numel()), 0.0F);
-    result = at::zeros_like(current);
+    result = given.defined() ? current.index_fill(0, given.to(current.device()), 0.0)
+                             : at::zeros_like(current);
   }
   const auto rows_of = [&](const Tensor& some) {
     return positions ? some : kernels::rows_of_pictures(some, grid);
@@ -284,7 +294,7 @@ Tensor StageHalting::executed(const Tensor& states, const Stack& stack, Pass& pa
     pass.active = rows_of(running.units);
     current = stack.blocks[unit + 1]->forward(current, pass);
   }
-  pass.active = Tensor();
+  pass.active = given;
   if (result.defined() && running.units.numel() > 0) {
     add(running.units, 1.0 - at::tensor(running.sums));
   }

@@ -8,11 +8,11 @@
 
 namespace pace {
 
-/// How long a stage of residual units computes.
+/// How long a stage of residual units, or a time step, computes.
 enum class HaltingMethod {
-  kAct,          ///< each picture until its halting scores add up to 1 (arXiv 1603.08983)
-  kSact,         ///< each position of the feature map likewise (arXiv 1612.02297)
-  kPact,         ///< each picture until a latent variable says so (arXiv 1712.00386)
+  kAct,   ///< each picture or time step until its halting scores add up to 1 (arXiv 1603.08983)
+  kSact,  ///< each position of the feature map likewise (arXiv 1612.02297)
+  kPact,  ///< each picture or time step until a latent variable says so (arXiv 1712.00386)
   kSpatialPact,  ///< each position likewise
 };
 const char* to_string(HaltingMethod method);  ///< "act", "sact", "pact", "spatial-pact"
@@ -33,10 +33,10 @@ struct HaltingConfig {
   static HaltingConfig from_json(const nlohmann::json& object, const std::string& where);
 };
 
-/// Adaptive computation time over the L residual units of one stage. After unit l the state u_l
-/// gives a halting logit, by a linear map of its mean over positions and, per position, a 3 x 3
-/// convolution beside it; h_l is its sigmoid and h_L = 1. A position that has halted keeps its
-/// state, which its neighbours go on to see.
+/// Adaptive computation time over the L residual units of one stage, or over L computations of one
+/// time step. After unit l the state u_l gives a halting logit, by a linear map of its mean over
+/// positions and, per position, a 3 x 3 convolution beside it; h_l is its sigmoid and h_L = 1. A
+/// position that has halted keeps its state, which its neighbours go on to see.
 ///   ACT, SACT   stop at N, the first l with h_1 + ... + h_l >= 1 - 0.01; the result is
 ///               h_1 u_1 + ... + h_(N-1) u_(N-1) + R u_N with R = 1 - h_1 - ... - h_(N-1), the
 ///               ponder cost N + R

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace pace {
@@ -42,7 +43,7 @@ struct Halting {
 /// What a halting method spent on one stage of a backbone.
 struct Ponder {
   std::string stage;
-  Tensor units;        ///< int64 [rows] or [pictures]: residual units that each ran
+  Tensor units;        ///< int64 [rows] or [pictures]: residual units, or steps, that each ran
   Tensor cost = {};    ///< float of that shape: the ponder cost, differentiable; relaxed form
   kernels::Grid grid;  ///< of the stage's positions
   int64_t most = 0;    ///< units of the stage
@@ -66,6 +67,8 @@ class Ledger {
   void record(Decision decision);
   void record(Halting halting) { halting_ = std::move(halting); }
   void record(Ponder ponder) { ponders_.push_back(std::move(ponder)); }
+  /// Takes out what halting methods recorded, for a backbone that records it as one.
+  std::vector<Ponder> take_ponders() { return std::exchange(ponders_, {}); }
   /// From here on only these examples run: charges and decisions are theirs. `examples` int64 are
   /// numbers in the batch.
   void keep(const Tensor& examples, kernels::Sequences sequences);

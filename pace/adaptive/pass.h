@@ -29,10 +29,10 @@ struct Pass {
   at::Generator generator;  ///< of the noise
   /// Which rows of the states are whose tokens; the backbone says it.
   kernels::Sequences sequences;
-  /// Of backbones with feature maps: where the positions of the states lie.
+  /// Of backbones whose states halt: where the positions of the states lie.
   kernels::Grid grid;
   /// Rows of the states, int64 in rising order, that the next block renews where they lie while all
-  /// others stay; undefined: all, in new memory. Of backbones with feature maps, executed form.
+  /// others stay; undefined: all, in new memory. Of such backbones, executed form.
   Tensor active;
   bool batch_statistics = false;  ///< training: batch norms use and learn the batch's statistics
 

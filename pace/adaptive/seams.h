@@ -83,6 +83,7 @@ struct DepthSpec {
   int64_t classes = 0;      ///< that the readout tells apart; 0 where it gives states
   double deviation = 0.02;  ///< of initial weights
   std::string stage = {};   ///< its name, in a backbone that has several stacks of blocks
+  bool maps = false;        ///< whether states are positions of feature maps
 };
 
 /// Builds the policy of a spec with its parameters.

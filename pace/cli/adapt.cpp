@@ -59,10 +59,11 @@ class Adapt : public Command {
   DistillOptions distill_;
   FinetuneOptions training_;  ///< of exits and halting stages
   ExitTraining exits_;
+  HaltingTraining stages_;
   double epochs_ = 3.0, head_rate_ = 0.0, ponder_ = -1.0;
   bool paper_bound_ = false;
   std::string rule_, halting_, ponder_cost_ = "remaining";
-  std::vector<const CLI::Option*> of_modules_, of_depth_, of_exits_;
+  std::vector<const CLI::Option*> of_modules_, of_depth_, of_exits_, of_halting_;
   std::string model_, gate_ = "learned", init_ = "ordered", gate_labels_ = "price";
   std::vector<std::string> maps_{"mlp", "query", "key", "value", "output"};
   int64_t calibration_ = -1;
@@ -99,6 +100,12 @@ void Adapt::declare(CLI::App& app) {
       ->check(CLI::IsMember({"act", "sact", "pact", "spatial-pact"}));
   of_depth_ = declared([&] { declare_depth(app); });
   of_exits_ = declared([&] { declare_exits(app); });
+  of_halting_ = declared([&] {
+    app.add_option("--range", stages_.range,
+                   "halting: how far training lowers the halting logits, in half of the batches, "
+                   "for one network that serves many budgets (0: never, as published)")
+        ->check(at_least(0));
+  });
   threads_.declare(app);
   app.add_flag("--json", json_, "print the results as JSON");
 }
@@ -200,6 +207,7 @@ void Adapt::check_options() const {
   }
   if (depth()) refuse(of_modules_, "is for modules, which --exits and --halting make none of");
   if (rule_.empty()) refuse(of_exits_, "needs --exits");
+  if (halting_.empty()) refuse(of_halting_, "needs --halting");
   if (depth()) return;
   refuse(of_depth_, "needs --exits or --halting");
   distill_options();  // refuses what makes no sense before anything is read
@@ -255,7 +263,7 @@ LoadedModel Adapt::make_exits(const LoadedModel& start, Loader& loader, Loader& 
 LoadedModel Adapt::make_halting(const LoadedModel& start, Loader& loader, Loader& held_out,
                                 const fs::path& folder, Terminal& terminal) const {
   LoadedModel model = build_halting(start, {halting_method(halting_, "--halting")}, run_.seed);
-  HaltingTraining options;
+  HaltingTraining options = stages_;
   options.finetune = depth_training();
   if (ponder_ >= 0.0) options.ponder = ponder_;
   Trainer trainer(folder, {kFinetunePhase}, model.model->parameters().all(), terminal);

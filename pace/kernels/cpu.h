@@ -98,6 +98,17 @@ struct NormCall {
   float epsilon = 0;
 };
 
+/// The end of an LSTM's time step, in PyTorch's order of gates.
+struct CellCall {
+  const float* input = nullptr;         ///< [.., 4 * hidden]
+  const int64_t* input_rows = nullptr;  ///< [rows] of it; null: in order
+  const float* recurrent = nullptr;     ///< [rows, 4 * hidden], added
+  const float* extra = nullptr;         ///< [4 * hidden], added to every row; or null
+  float* states = nullptr;              ///< [.., stride]: output, then cell, each hidden wide
+  const int64_t* rows = nullptr;        ///< [rows] of it that are renewed; null: in order
+  int64_t hidden = 0, stride = 0;
+};
+
 /// The kernels of one instruction set and type of the products' factors (sums are float32).
 struct CpuKernels {
   int64_t lanes;      ///< floats of a vector: columns of a gate's panel
@@ -122,6 +133,7 @@ struct CpuKernels {
   void (*gate)(const GateCall& call, int64_t first, int64_t rows, float* scratch);
   void (*attention)(const AttentionCall& call, float* scratch);
   void (*norm)(const NormCall& call, int64_t first, int64_t rows);
+  void (*cell)(const CellCall& call, int64_t first, int64_t rows);
 
   /// Floats of scratch that a task needs.
   int64_t (*product_scratch)(const ProductCall& call, int64_t rows);

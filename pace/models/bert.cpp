@@ -1,11 +1,10 @@
 #include "pace/models/bert.h"
 
-#include <fmt/ranges.h>
-
 #include <utility>
 
 #include "pace/base/error.h"
 #include "pace/models/labels.h"
+#include "pace/models/tokens.h"
 
 namespace pace {
 
@@ -107,15 +106,16 @@ class Bert : public Model {
         depth_(build_depth(depth_spec(config_.encoder, config_.classes), *parameters_)) {}
 
   Tensor forward(const Tensor& inputs, Pass& pass) const override {
-    pass.sequences = sequences_of(inputs);
+    pass.sequences = text_sequences(inputs, config_.positions);
     pass.ledger.open(pass.sequences);
     const Tensor tokens = pass.sequences.unpad(inputs.narrow(1, 0, pass.sequences.longest()));
-    check_tokens(tokens);
+    check_tokens(tokens, 0, "number in the vocabulary", config_.vocabulary);
+    check_tokens(tokens, 1, "type", config_.types);
     return depth_->run(embeddings_.forward(tokens, pass.sequences, pass), stack_, pass);
   }
 
   Tensor dense_macs(const Tensor& inputs) const override {
-    const kernels::Sequences sequences = sequences_of(inputs);
+    const kernels::Sequences sequences = text_sequences(inputs, config_.positions);
     std::vector<double> macs;
     for (int64_t i = 0; i < sequences.count(); ++i) {
       macs.push_back(head_macs() + encoder_macs(config_.encoder, sequences.length(i)));
@@ -136,35 +136,6 @@ class Bert : public Model {
 
   double head_macs() const {
     return static_cast<double>(config_.encoder.dim * (config_.encoder.dim + config_.classes));
-  }
-
-  /// Throws Error for inputs of another shape, empty sequences and those that are too long.
-  kernels::Sequences sequences_of(const Tensor& inputs) const {
-    if (inputs.dim() != 3 || inputs.size(0) < 1 || inputs.size(2) != 2 ||
-        inputs.scalar_type() != at::kLong) {
-      fail("inputs of shape [{}], {}; this model takes int64 [batch, tokens, 2]",
-           fmt::join(inputs.sizes(), ", "), c10::toString(inputs.scalar_type()));
-    }
-    const Tensor lengths = inputs.select(2, 0).ge(0).sum(1).to(at::kCPU);
-    const int64_t* values = lengths.const_data_ptr<int64_t>();
-    const std::vector<int64_t> all(values, values + lengths.numel());
-    for (const int64_t length : all) {
-      if (length < 1 || length > config_.positions) {
-        fail("a sequence of {} tokens; this model takes 1..{}", length, config_.positions);
-      }
-    }
-    return kernels::Sequences(all);
-  }
-
-  /// Throws Error for a token that has no embedding. tokens [rows, 2].
-  void check_tokens(const Tensor& tokens) const {
-    const auto [least, most] = tokens.aminmax(0);
-    const auto refuse = [&](int64_t column, const char* what, int64_t size) {
-      if (least[column].item<int64_t>() >= 0 && most[column].item<int64_t>() < size) return;
-      fail("a token's {} is outside 0..{}", what, size - 1);
-    };
-    refuse(0, "number in the vocabulary", config_.vocabulary);
-    refuse(1, "type", config_.types);
   }
 
   json json_;

@@ -18,15 +18,6 @@ void check_supported(const json& config, const std::string& where) {
   }
 }
 
-int64_t vocabulary_size(const json& config, const std::string& where) {
-  constexpr int64_t kLargest = int64_t{1} << 24;
-  const int64_t size = integer_field(config, "vocab_size", where);
-  if (size < 1 || size > kLargest) {
-    fail("{}: vocab_size is {}; it must lie in 1..{}", where, size, kLargest);
-  }
-  return size;
-}
-
 }  // namespace
 
 BertConfig BertConfig::from_json(const json& config, const std::string& where) {
@@ -34,7 +25,7 @@ BertConfig BertConfig::from_json(const json& config, const std::string& where) {
   check_supported(config, where);
   BertConfig bert;
   bert.roberta = string_field(config, "model_type", where) == "roberta";
-  bert.vocabulary = vocabulary_size(config, where);
+  bert.vocabulary = vocabulary_field(config, where);
   bert.types = size_field(config, "type_vocab_size", where, 2);
   bert.classes = static_cast<int64_t>(class_labels(config, where).size());
   if (bert.roberta) bert.first_position = integer_field(config, "pad_token_id", where, 1) + 1;

@@ -11,6 +11,7 @@
 #include "pace/base/error.h"
 #include "pace/models/bert.h"
 #include "pace/models/labels.h"
+#include "pace/models/lstm.h"
 #include "pace/models/resnet.h"
 #include "pace/models/vit.h"
 
@@ -34,6 +35,9 @@ constexpr std::array kFamilies{
            make_bert},
     Family{"roberta", "roberta.", "RobertaForSequenceClassification", "RobertaModel",
            "classifier.out_proj.", true, make_bert},
+    Family{"lstm", "", "LSTMForSequenceClassification", "LSTMModel", "classifier.", true,
+           make_lstm},
+    Family{"lstm-lm", "", "LSTMForCausalLM", "LSTMModel", "decoder.", true, make_lstm},
     Family{"resnet-cifar", "", "ResNetCifarForImageClassification", "ResNetCifarModel", "linear.",
            false, make_resnet},
     Family{"resnet-torchvision", "", "ResNet", "ResNetModel", "fc.", false, make_resnet},
@@ -375,7 +379,12 @@ std::unique_ptr<Model> build_model(const json& config, const std::string& where,
 bool reads_text(const json& config) { return family_of(config, "the model's config").reads_text; }
 
 TextLimits text_limits(const json& config) {
-  const BertConfig bert = BertConfig::from_json(config, "the model's config");
+  const std::string where = "the model's config";
+  if (family_of(config, where).make == make_lstm) {
+    const LstmConfig lstm = LstmConfig::from_json(config, where);
+    return {lstm.most_tokens, lstm.vocabulary};
+  }
+  const BertConfig bert = BertConfig::from_json(config, where);
   return {bert.positions, bert.vocabulary};
 }
 

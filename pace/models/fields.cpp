@@ -51,4 +51,13 @@ void check_activation(const json& config, const std::string& where) {
   }
 }
 
+int64_t vocabulary_field(const json& config, const std::string& where) {
+  constexpr int64_t kLargest = int64_t{1} << 24;
+  const int64_t size = integer_field(config, "vocab_size", where);
+  if (size < 1 || size > kLargest) {
+    fail("{}: vocab_size is {}; it must lie in 1..{}", where, size, kLargest);
+  }
+  return size;
+}
+
 }  // namespace pace

@@ -13,6 +13,8 @@ namespace pace {
 int64_t size_field(const json& config, const std::string& field, const std::string& where);
 int64_t size_field(const json& config, const std::string& field, const std::string& where,
                    int64_t fallback);
+/// vocab_size, in 1..2^24.
+int64_t vocabulary_field(const json& config, const std::string& where);
 /// Checks a size that was found in another way.
 int64_t check_size(int64_t value, const std::string& field, const std::string& where);
 

@@ -202,7 +202,8 @@ class ResNet : public Model {
     made.stack.readout = [](const Tensor& states, Pass&) { return states; };
     made.policy = build_depth({.blocks = config_.depths[stage],
                                .dim = config_.widths[stage],
-                               .stage = fmt::format("layer{}", stage + 1)},
+                               .stage = fmt::format("layer{}", stage + 1),
+                               .maps = true},
                               *parameters_);
     return made;
   }

@@ -1,8 +1,19 @@
 #include "pace/train/halting_training.h"
 
+#include <algorithm>
+
 #include "pace/base/error.h"
 
 namespace pace {
+
+namespace {
+
+/// 0 in half of the draws, otherwise uniform in (0, 1).
+double draw_share(at::Generator& generator) {
+  return std::max(0.0, 2.0 * at::rand({}, generator, at::kDouble).item<double>() - 1.0);
+}
+
+}  // namespace
 
 void train_halting(LoadedModel& loaded, const HaltingTraining& options, Loader& loader,
                    Trainer& trainer, const EpochHook& hook) {
@@ -13,13 +24,14 @@ void train_halting(LoadedModel& loaded, const HaltingTraining& options, Loader& 
     Pass pass;
     pass.form = Form::kRelaxed;
     pass.noise = 1.0;
-    pass.batch_statistics = true;
     pass.generator = generator;
+    const double lowered = options.range > 0.0 ? draw_share(generator) : 0.0;
+    pass.price = -options.range * lowered;
     const Tensor logits = model.forward(batch.inputs, pass).to(at::kFloat);
     Tensor loss = at::cross_entropy_loss(logits, batch.targets);
     double units = 0.0;
     for (const Ponder& stage : pass.ledger.ponders()) {
-      loss = loss + options.ponder * stage.cost.mean();
+      loss = loss + options.ponder * (1.0 - lowered) * stage.cost.mean();
       units += stage.units.to(at::kFloat).mean().item<double>();
     }
     loss.backward();

@@ -6,22 +6,31 @@
 #include "pace/base/error.h"
 #include "pace/train/halting_training.h"
 #include "tests/laws/methods.h"
+#include "tests/models/small_lstm.h"
 #include "tests/models/small_resnet.h"
 #include "tests/temporary_folder.h"
 
 namespace pace::laws {
 namespace {
 
+using testing_models::small_lstm;
 using testing_models::small_resnet;
 
 constexpr double kNever = -1e6, kRounding = 5e-5;
 constexpr HaltingMethod kMethods[] = {HaltingMethod::kAct, HaltingMethod::kSact,
                                       HaltingMethod::kPact, HaltingMethod::kSpatialPact};
 
+enum class Backbone { kCifar, kBottleneck, kLstm };
+
+LoadedModel dense_of(Backbone backbone) {
+  if (backbone == Backbone::kLstm) return small_lstm(4, /*language_model=*/false);
+  return small_resnet(backbone == Backbone::kBottleneck);
+}
+
 /// Halting scores that differ from place to place, around where they decide; a large `sharpness`
 /// takes all of them far from there.
-LoadedModel model_of(HaltingMethod method, bool bottleneck = false, double sharpness = 1.0) {
-  LoadedModel model = build_halting(small_resnet(bottleneck), {method}, 3);
+LoadedModel model_of(HaltingMethod method, Backbone backbone, double sharpness = 1.0) {
+  LoadedModel model = build_halting(dense_of(backbone), {method}, 3);
   const at::NoGradGuard no_grad;
   at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(12);
   for (const auto& [name, tensor] : model.model->parameters().all()) {
@@ -36,6 +45,11 @@ Tensor pictures(int64_t batch) {
   return at::randn({batch, 1, 13, 17}, at::make_generator<at::CPUGeneratorImpl>(5));
 }
 
+/// Pictures, or texts of different lengths.
+Tensor inputs_of(Backbone backbone, int64_t batch) {
+  return backbone == Backbone::kLstm ? testing_models::random_tokens(batch, 5) : pictures(batch);
+}
+
 Pass pass_of(Form form, double price) {
   Pass pass;
   pass.form = form;
@@ -48,33 +62,47 @@ Tensor run(const LoadedModel& model, const Tensor& inputs, Pass& pass) {
   return model.model->forward(inputs, pass);
 }
 
-class HaltingLaws : public testing::TestWithParam<std::tuple<HaltingMethod, bool>> {
+using Setting = std::tuple<HaltingMethod, Backbone>;
+
+class HaltingLaws : public testing::TestWithParam<Setting> {
  protected:
-  LoadedModel model() const { return model_of(std::get<0>(GetParam()), std::get<1>(GetParam())); }
-  LoadedModel dense() const { return small_resnet(std::get<1>(GetParam())); }
-  bool accumulates() const { return HaltingConfig{std::get<0>(GetParam())}.accumulates(); }
+  HaltingMethod method() const { return std::get<0>(GetParam()); }
+  Backbone backbone() const { return std::get<1>(GetParam()); }
+  LoadedModel model(double sharpness = 1.0) const {
+    return model_of(method(), backbone(), sharpness);
+  }
+  Tensor inputs(int64_t batch) const { return inputs_of(backbone(), batch); }
+  bool accumulates() const { return HaltingConfig{method()}.accumulates(); }
 };
 
-INSTANTIATE_TEST_SUITE_P(Halting, HaltingLaws,
-                         testing::Combine(testing::ValuesIn(kMethods), testing::Bool()),
-                         [](const auto& named) {
-                           std::string name = to_string(std::get<0>(named.param));
-                           std::erase(name, '-');
-                           return name + (std::get<1>(named.param) ? "Bottleneck" : "Cifar");
-                         });
+std::string name_of(const testing::TestParamInfo<Setting>& named) {
+  constexpr const char* kNames[] = {"Cifar", "Bottleneck", "Lstm"};
+  std::string name = to_string(std::get<0>(named.param));
+  std::erase(name, '-');
+  return name + kNames[static_cast<size_t>(std::get<1>(named.param))];
+}
+
+INSTANTIATE_TEST_SUITE_P(ResNet, HaltingLaws,
+                         testing::Combine(testing::ValuesIn(kMethods),
+                                          testing::Values(Backbone::kCifar, Backbone::kBottleneck)),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(Lstm, HaltingLaws,
+                         testing::Combine(testing::Values(HaltingMethod::kAct,
+                                                          HaltingMethod::kPact),
+                                          testing::Values(Backbone::kLstm)),
+                         name_of);
 
 TEST_P(HaltingLaws, ExecutedEqualsRelaxedWhenDecisionsAreHard) {
   // ACT's are. PACT's become so when every logit is far from 0.
-  const LoadedModel model = accumulates()
-                                ? this->model()
-                                : model_of(std::get<0>(GetParam()), std::get<1>(GetParam()), 1e5);
+  const LoadedModel model = this->model(accumulates() ? 1.0 : 1e5);
   for (const double price : {kNever, -2.0, 0.0, 0.7, 1e6}) {
     Pass relaxed = pass_of(Form::kRelaxed, price), executed = pass_of(Form::kExecuted, price);
-    const Tensor expected = run(model, pictures(5), relaxed);
-    EXPECT_LT((run(model, pictures(5), executed) - expected).abs().max().item<double>(), kRounding)
+    const Tensor expected = run(model, inputs(5), relaxed);
+    EXPECT_LT((run(model, inputs(5), executed) - expected).abs().max().item<double>(), kRounding)
         << "at price " << price;
-    ASSERT_EQ(executed.ledger.ponders().size(), 2);
-    for (size_t stage = 0; stage < 2; ++stage) {
+    const size_t stages = executed.ledger.ponders().size();
+    ASSERT_GT(stages, 0);
+    for (size_t stage = 0; stage < stages; ++stage) {
       EXPECT_TRUE(
           executed.ledger.ponders()[stage].units.equal(relaxed.ledger.ponders()[stage].units));
     }
@@ -83,7 +111,7 @@ TEST_P(HaltingLaws, ExecutedEqualsRelaxedWhenDecisionsAreHard) {
 
 TEST_P(HaltingLaws, AnExampleHasTheSameBitsInAnyBatchAndOnAnyThreads) {
   const LoadedModel model = this->model();
-  const Tensor all = pictures(7);
+  const Tensor all = inputs(7);
   const int before = at::get_num_threads();
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     Pass together = pass_of(Form::kExecuted, 0.1);
@@ -104,8 +132,8 @@ TEST_P(HaltingLaws, AnExampleHasTheSameBitsInAnyBatchAndOnAnyThreads) {
 
 TEST_P(HaltingLaws, RunningEveryUnitIsTheDenseModel) {
   Pass full = pass_of(Form::kExecuted, kNever), plain;
-  const Tensor expected = run(dense(), pictures(4), plain);
-  EXPECT_LT((run(model(), pictures(4), full) - expected).abs().max().item<double>(), kRounding);
+  const Tensor expected = run(dense_of(backbone()), inputs(4), plain);
+  EXPECT_LT((run(model(), inputs(4), full) - expected).abs().max().item<double>(), kRounding);
 }
 
 TEST_P(HaltingLaws, TheLedgerEqualsWhatTheKernelsCountAndLessIsRunAtAHigherPrice) {
@@ -113,18 +141,20 @@ TEST_P(HaltingLaws, TheLedgerEqualsWhatTheKernelsCountAndLessIsRunAtAHigherPrice
   double last = std::numeric_limits<double>::infinity();
   for (const double price : {kNever, -2.0, -0.5, 0.0, 0.5, 2.0, 1e6}) {
     Pass pass = pass_of(Form::kExecuted, price);
-    run(model, pictures(6), pass);
+    run(model, inputs(6), pass);
     const double macs = pass.ledger.macs().sum().item<double>();
     EXPECT_EQ(macs, static_cast<double>(pass.context.macs));
     EXPECT_LE(macs, last) << "at price " << price;
     last = macs;
   }
   Pass all = pass_of(Form::kExecuted, kNever), least = pass_of(Form::kExecuted, 1e6);
-  run(model, pictures(6), all);
-  run(model, pictures(6), least);
-  for (size_t stage = 0; stage < 2; ++stage) {
-    EXPECT_TRUE(all.ledger.ponders()[stage].units.eq(stage == 0 ? 2 : 4).all().item<bool>());
-    EXPECT_TRUE(least.ledger.ponders()[stage].units.eq(1).all().item<bool>());
+  run(model, inputs(6), all);
+  run(model, inputs(6), least);
+  for (const Ponder& stage : all.ledger.ponders()) {
+    EXPECT_TRUE(stage.units.eq(stage.most).all().item<bool>());
+  }
+  for (const Ponder& stage : least.ledger.ponders()) {
+    EXPECT_TRUE(stage.units.eq(1).all().item<bool>());
   }
 }
 
@@ -133,7 +163,7 @@ TEST_P(HaltingLaws, TheTaskLossReachesWhatDecides) {
   Pass pass = pass_of(Form::kRelaxed, -1.0);
   pass.noise = 1.0;
   pass.generator = at::make_generator<at::CPUGeneratorImpl>(1);
-  const Tensor logits = model.model->forward(pictures(6), pass);
+  const Tensor logits = model.model->forward(inputs(6), pass);
   at::cross_entropy_loss(logits, at::tensor({0, 1, 2, 0, 1, 2}, at::kLong)).backward();
   for (const auto& [name, tensor] : model.model->parameters().all()) {
     if (!name.starts_with("halting.")) continue;
@@ -153,7 +183,7 @@ TEST_P(HaltingLaws, SavedAndLoadedItAnswersTheSameBitForBit) {
   ASSERT_TRUE(loaded.halting);
   EXPECT_EQ(loaded.halting->to_json(), model.halting->to_json());
   Pass one = pass_of(Form::kExecuted, 0.2), other = pass_of(Form::kExecuted, 0.2);
-  EXPECT_TRUE(run(model, pictures(5), one).equal(run(loaded, pictures(5), other)));
+  EXPECT_TRUE(run(model, inputs(5), one).equal(run(loaded, inputs(5), other)));
 }
 
 /// The loss of training, always with the same draws.
@@ -169,11 +199,11 @@ Tensor loss_of(const LoadedModel& model, const Tensor& inputs) {
 
 TEST_P(HaltingLaws, GradientsEqualFiniteDifferences) {
   const LoadedModel model = this->model();
-  const Tensor inputs = pictures(4);
+  const Tensor inputs = this->inputs(4);
   loss_of(model, inputs).backward();
   constexpr double kStep = 2e-3;
   for (const auto& [name, tensor] : model.model->parameters().all()) {
-    if (!name.starts_with("halting.layer2.0.")) continue;
+    if (!name.starts_with("halting.") || name.find(".0.") == std::string::npos) continue;
     const Tensor gradient = tensor.grad().clone();
     const Tensor direction = gradient / gradient.norm();
     const at::NoGradGuard no_grad;
@@ -325,8 +355,10 @@ TEST(HaltingTraining, StoppedAndResumedGivesTheSameWeightsAndStatistics) {
   }
 }
 
-TEST(Halting, IsRefusedForABackboneWithoutFeatureMaps) {
+TEST(Halting, IsRefusedWhereItHasNoMeaning) {
   EXPECT_THROW(build_halting(testing_models::small_model(), {HaltingMethod::kAct}, 3), Error);
+  EXPECT_THROW(build_halting(small_lstm(3), {HaltingMethod::kSact}, 3), Error);
+  EXPECT_THROW(build_halting(small_lstm(1), {HaltingMethod::kAct}, 3), Error);
   EXPECT_THROW(build_exits(small_resnet(), {ExitRule::kDact}, 3), Error);
 }
 

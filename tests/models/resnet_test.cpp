@@ -4,8 +4,6 @@
 
 #include "pace/base/error.h"
 #include "tests/models/reference_case.h"
-#include "tests/models/small_models.h"
-#include "tests/reference.h"
 
 namespace pace {
 namespace {
@@ -13,27 +11,11 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
-using testing_models::each_size;
-using testing_models::logits_of;
 
 class ResNetParity : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(ResNetParity, LogitsEqualThoseOfThePlainDefinition) {
-  const LoadedModel loaded = load_model(reference("resnet") / GetParam());
-  each_size("resnet", GetParam(),
-            [&](const std::string& size, const Tensor& pixels, const Tensor& expected) {
-              double macs = 0.0;
-              const Tensor logits = logits_of(*loaded.model, pixels, &macs);
-              ASSERT_EQ(logits.sizes(), expected.sizes());
-              EXPECT_LT((logits - expected).abs().max().item<double>(), 1e-4) << size;
-              EXPECT_GT(expected.std(0).mean().item<double>(), 0.02) << "too alike to tell errors";
-              EXPECT_EQ(macs, loaded.model->dense_macs(pixels).sum().item<double>()) << size;
-              Pass training;  // LibTorch's own operations
-              training.form = Form::kRelaxed;
-              const Tensor differentiable = loaded.model->forward(pixels, training);
-              EXPECT_LT((differentiable - expected).abs().max().item<double>(), 1e-4) << size;
-              EXPECT_EQ(static_cast<double>(training.context.macs), macs);
-            });
+  testing_models::expect_parity("resnet", GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, ResNetParity,

@@ -14,7 +14,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
-using testing_models::each_size;
 using testing_models::logits_of;
 using testing_models::small_config;
 using testing_models::small_model;
@@ -22,15 +21,7 @@ using testing_models::small_model;
 class ViTParity : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(ViTParity, LogitsEqualThoseOfTransformers) {
-  const LoadedModel loaded = load_model(reference("vit") / GetParam());
-  each_size("vit", GetParam(),
-            [&](const std::string& size, const Tensor& pixels, const Tensor& expected) {
-              double macs = 0.0;
-              const Tensor logits = logits_of(*loaded.model, pixels, &macs);
-              ASSERT_EQ(logits.sizes(), expected.sizes());
-              EXPECT_LT((logits - expected).abs().max().item<double>(), 1e-4) << size;
-              EXPECT_EQ(macs, loaded.model->dense_macs(pixels).sum().item<double>()) << size;
-            });
+  testing_models::expect_parity("vit", GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, ViTParity,

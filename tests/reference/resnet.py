@@ -101,7 +101,7 @@ def save_case(folder: pathlib.Path, name: str, config: dict, sizes: list[tuple[i
         pixels = torch.randn(3, config["num_channels"], height, width, generator=generator)
         with torch.no_grad():
             logits = model(pixels)
-        tensors[f"pixels.{height}x{width}"] = pixels
+        tensors[f"inputs.{height}x{width}"] = pixels
         tensors[f"logits.{height}x{width}"] = logits
     save_file(tensors, folder / f"{name}.safetensors")
 

@@ -45,7 +45,7 @@ def save_case(folder: pathlib.Path, name: str, model: torch.nn.Module, sizes: li
         options = {"interpolate_pos_encoding": True} if model.config.model_type == "vit" else {}
         with torch.no_grad():
             logits = model(pixels, **options).logits
-        tensors[f"pixels.{height}x{width}"] = pixels
+        tensors[f"inputs.{height}x{width}"] = pixels
         tensors[f"logits.{height}x{width}"] = logits
     save_file(tensors, folder / f"{name}.safetensors")
 
