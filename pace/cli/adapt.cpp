@@ -21,6 +21,7 @@ EpochHook held_out_hook(const LoadedModel& model, Loader& held_out) {
   return [&](int64_t) {
     const Score measured = score(model, held_out, 1.0, 0.0);
     return StepFigures{{"held_out_accuracy", measured.accuracy},
+                       {"held_out_bits", measured.bits},
                        {"held_out_macs_fraction", measured.macs_fraction}};
   };
 }
@@ -66,7 +67,7 @@ class Adapt : public Command {
   std::vector<const CLI::Option*> of_modules_, of_depth_, of_exits_, of_halting_;
   std::string model_, gate_ = "learned", init_ = "ordered", gate_labels_ = "price";
   std::vector<std::string> maps_{"mlp", "query", "key", "value", "output"};
-  int64_t calibration_ = -1;
+  int64_t calibration_ = -1, steps_ = 0;
   bool json_ = false;
 };
 
@@ -96,11 +97,15 @@ void Adapt::declare(CLI::App& app) {
       ->check(CLI::IsMember({"dact", "entropy", "confidence", "patience", "fixed"}));
   app.add_option("--halting", halting_,
                  "let the stages of a residual network halt: act or pact for whole pictures, sact "
-                 "or spatial-pact position by position")
+                 "or spatial-pact position by position; or the time steps of an LSTM: act or pact")
       ->check(CLI::IsMember({"act", "sact", "pact", "spatial-pact"}));
   of_depth_ = declared([&] { declare_depth(app); });
   of_exits_ = declared([&] { declare_exits(app); });
   of_halting_ = declared([&] {
+    app.add_option(
+           "--steps", steps_,
+           "halting, LSTM: how often a time step is computed at most (0: as the model says)")
+        ->check(at_least(0));
     app.add_option("--range", stages_.range,
                    "halting: how far training lowers the halting logits, in half of the batches, "
                    "for one network that serves many budgets (0: never, as published)")
@@ -262,7 +267,8 @@ LoadedModel Adapt::make_exits(const LoadedModel& start, Loader& loader, Loader& 
 
 LoadedModel Adapt::make_halting(const LoadedModel& start, Loader& loader, Loader& held_out,
                                 const fs::path& folder, Terminal& terminal) const {
-  LoadedModel model = build_halting(start, {halting_method(halting_, "--halting")}, run_.seed);
+  LoadedModel model =
+      build_halting(start, {halting_method(halting_, "--halting")}, run_.seed, steps_);
   HaltingTraining options = stages_;
   options.finetune = depth_training();
   if (ponder_ >= 0.0) options.ponder = ponder_;

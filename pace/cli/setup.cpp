@@ -90,6 +90,12 @@ std::shared_ptr<const Dataset> open_data_for(const DataOptions& options,
   std::shared_ptr<const Dataset> dataset = limited(open_dataset(options.data), options.limit, 0);
   const std::vector<std::string>& classes = dataset->classes();
   if (classes == labels) return dataset;
+  if (labels.empty()) {
+    fail("'{}' has classes, but the model is a language model; give text:FILE", options.data);
+  }
+  if (classes.empty()) {
+    fail("'{}' has no classes, but the model tells {} apart", options.data, labels.size());
+  }
   std::vector<std::string> foreign;
   std::vector<int64_t> matched = match(classes, labels, foreign);
   if (foreign.empty()) return std::make_shared<Relabelled>(dataset, std::move(matched), labels);

@@ -140,17 +140,24 @@ int Train::run(Terminal& terminal) {
   if (data.held_out) {
     held_out = make_loader(loaded, folder, data.held_out, data_.loader(run_.seed), terminal);
   }
-  const auto accuracy = [&] { return score(loaded, *held_out, 1.0, 0.0).accuracy; };
   EpochHook hook;
-  if (held_out) hook = [&](int64_t) { return StepFigures{{"held_out_accuracy", accuracy()}}; };
+  if (held_out) {
+    hook = [&](int64_t) {
+      const Score measured = score(loaded, *held_out, 1.0, 0.0);
+      return StepFigures{{"held_out_accuracy", measured.accuracy},
+                         {"held_out_bits", measured.bits}};
+    };
+  }
   Trainer trainer(run.path(), {kFinetunePhase}, loaded.model->parameters().all(), terminal);
   finetune(loaded, with_run(training_, head_rate_, run_), *loader, trainer, hook);
 
   json results = {{"out", run_.out},
                   {"training_items", data.training->size()},
                   {"held_out_items", data.held_out ? data.held_out->size() : 0},
-                  {"held_out_accuracy", held_out ? json(accuracy()) : json()},
+                  {"held_out_accuracy", nullptr},
+                  {"held_out_bits", nullptr},
                   {"broken", loader->broken() + (held_out ? held_out->broken() : 0)}};
+  if (held_out) results.update(json(hook(0)));
   save_model(run.path(), loaded);
   write_text(run.path() / "README.md", card(loaded, results));
   run.commit(results);
@@ -179,9 +186,10 @@ void Train::print(const json& results) const {
   std::cout << fmt::format("trained on {} examples; the model is in {}\n",
                            results["training_items"].get<int64_t>(), run_.out);
   if (!results["held_out_accuracy"].is_null()) {
-    std::cout << fmt::format("accuracy on {} held out: {:.2f} %\n",
+    std::cout << fmt::format("accuracy on {} held out: {:.2f} %, {:.3f} bits for each answer\n",
                              results["held_out_items"].get<int64_t>(),
-                             results["held_out_accuracy"].get<double>() * 100);
+                             results["held_out_accuracy"].get<double>() * 100,
+                             results["held_out_bits"].get<double>());
   }
 }
 

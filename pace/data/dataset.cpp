@@ -196,16 +196,19 @@ std::shared_ptr<const Dataset> open_dataset(const std::string& spec) {
   const auto colon = spec.find(':');
   const std::string kind = spec.substr(0, colon);
   const std::string path = colon == std::string::npos ? "" : spec.substr(colon + 1);
-  if (path.empty() || (kind != "images" && kind != "idx" && kind != "tsv" && kind != "csv")) {
+  if (path.empty() ||
+      (kind != "images" && kind != "idx" && kind != "tsv" && kind != "csv" && kind != "text")) {
     throw UsageError(fmt::format(
         "'{}' names no dataset; give images:DIR (a folder per class of JPEG and PNG files), "
         "idx:PREFIX (PREFIX-images-idx3-ubyte and PREFIX-labels-idx1-ubyte, or .gz), tsv:FILE or "
-        "csv:FILE (a header with the column 'label', and a text or a pair per line)",
+        "csv:FILE (a header with the column 'label', and a text or a pair per line), or text:FILE "
+        "(plain text)",
         spec));
   }
   try {
     if (kind == "tsv") return open_tsv(path);
     if (kind == "csv") return open_csv(path);
+    if (kind == "text") return open_text(path);
     if (kind == "idx") return std::make_shared<IdxDataset>(path);
     return std::make_shared<ImageFolder>(path);
   } catch (const fs::filesystem_error& error) {
@@ -225,7 +228,7 @@ std::pair<std::shared_ptr<const Dataset>, std::shared_ptr<const Dataset>> split(
     fail("cannot hold out {} of {} examples; hold out at least 0 and fewer than all", held_out,
          total);
   }
-  std::vector<std::vector<int64_t>> members(dataset->classes().size());
+  std::vector<std::vector<int64_t>> members(std::max<size_t>(1, dataset->classes().size()));
   for (int64_t i = 0; i < total; ++i) members[static_cast<size_t>(dataset->label(i))].push_back(i);
   const auto share = shares(members, held_out, total);
   std::vector<int64_t> rest, held;

@@ -16,7 +16,8 @@ struct Text {
   std::optional<std::string> second = {};
 };
 
-/// Labelled pictures or texts, by index. Safe to read from several threads.
+/// Labelled pictures or texts, or texts without labels, by index. Safe to read from several
+/// threads.
 class Dataset {
  public:
   virtual ~Dataset() = default;
@@ -25,10 +26,10 @@ class Dataset {
   virtual Image image(int64_t index) const;
   /// Throws Error when this holds pictures.
   virtual Text text(int64_t index) const;
-  virtual int64_t label(int64_t index) const = 0;
+  virtual int64_t label(int64_t index) const = 0;  ///< 0 where there are no classes
   /// What to call the example in messages and reports: a path, or "name #index".
   virtual std::string name(int64_t index) const = 0;
-  /// Names of the classes, in label order.
+  /// Names of the classes, in label order; none for texts to be continued.
   virtual const std::vector<std::string>& classes() const = 0;
 };
 
@@ -37,6 +38,7 @@ class Dataset {
 ///   idx:PREFIX   PREFIX-images-idx3-ubyte[.gz] and PREFIX-labels-idx1-ubyte[.gz]
 ///   tsv:FILE     a header line, then a line per text: fields between tabs, taken as they are
 ///   csv:FILE     the same between commas, where a field may stand in double quotes
+///   text:FILE      plain text, in passages of whole lines of about kPassage bytes
 /// Of a tsv or csv the column `label` holds the class, the one or two other columns (`id`, `idx`
 /// and `index` left aside) the text or the pair of texts. Throws UsageError for an unknown kind,
 /// Error for an empty or unreadable set, or one with fewer than two classes.

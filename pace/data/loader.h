@@ -14,8 +14,11 @@ struct Batch {
   /// As models take them: pictures float [batch, channels, height, width], texts int64 [batch,
   /// longest, 2], the number and the type of each token, -1 after the end of a text.
   at::Tensor inputs;
-  at::Tensor labels;             ///< int64 [batch]
-  at::Tensor targets;            ///< float [batch, classes]: labels after smoothing and mixing
+  /// int64 [batch]; of data without classes [batch, longest], the token after each one, -1 where a
+  /// text ends.
+  at::Tensor labels;
+  /// float [batch, classes]: labels after smoothing and mixing; undefined without classes.
+  at::Tensor targets;
   std::vector<int64_t> indices;  ///< of the examples in the dataset
 };
 

@@ -206,7 +206,53 @@ class TextTable : public Dataset {
   std::vector<std::string> classes_;
 };
 
+class PlainText : public Dataset {
+ public:
+  explicit PlainText(const fs::path& path) : path_(path.string()), text_(read_text(path)) {
+    if (blank(text_)) fail("{} holds no text", path_);
+    int64_t line = 1;
+    for (size_t begin = 0; begin < text_.size();) {
+      Passage passage{begin, begin, line};
+      while (passage.end < text_.size() && passage.end - begin < kPassage) {
+        const size_t end = std::min(text_.find('\n', passage.end), text_.size() - 1) + 1;
+        if (!is_utf8(std::string_view(text_).substr(passage.end, end - passage.end))) {
+          fail("{}, line {}: bytes that are no UTF-8", path_, line);
+        }
+        passage.end = end;
+        ++line;
+      }
+      begin = passage.end;
+      passages_.push_back(passage);
+    }
+  }
+
+  int64_t size() const override { return std::ssize(passages_); }
+  Text text(int64_t index) const override {
+    const Passage& passage = passages_.at(static_cast<size_t>(index));
+    return {text_.substr(passage.begin, passage.end - passage.begin)};
+  }
+  int64_t label(int64_t) const override { return 0; }
+  std::string name(int64_t index) const override {
+    return fmt::format("{}, from line {}", path_, passages_.at(static_cast<size_t>(index)).line);
+  }
+  const std::vector<std::string>& classes() const override { return classes_; }
+
+ private:
+  struct Passage {
+    size_t begin = 0, end = 0;
+    int64_t line = 0;  ///< its first, from 1
+  };
+
+  std::string path_, text_;
+  std::vector<Passage> passages_;
+  std::vector<std::string> classes_;  ///< none
+};
+
 }  // namespace
+
+std::shared_ptr<const Dataset> open_text(const fs::path& path) {
+  return std::make_shared<PlainText>(path);
+}
 
 std::shared_ptr<const Dataset> open_tsv(const fs::path& path) {
   return std::make_shared<TextTable>(Table(path, '\t', false));

@@ -15,4 +15,11 @@ namespace pace {
 std::shared_ptr<const Dataset> open_tsv(const std::filesystem::path& path);
 std::shared_ptr<const Dataset> open_csv(const std::filesystem::path& path);
 
+/// Bytes after which a passage ends with its line.
+inline constexpr size_t kPassage = 256;
+/// Plain text without classes, cut into passages of whole lines: as many as make kPassage bytes,
+/// and what is left at the end. Throws Error naming the line for bytes that are no UTF-8, and for a
+/// file without text.
+std::shared_ptr<const Dataset> open_text(const std::filesystem::path& path);
+
 }  // namespace pace

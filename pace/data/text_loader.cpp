@@ -56,6 +56,10 @@ std::optional<Batch> TextLoader::next() {
     labels.push_back(dataset_->label(index));
   }
   batch.inputs = pad_tokens(encodings);
+  if (dataset_->classes().empty()) {
+    batch.labels = at::constant_pad_nd(batch.inputs.select(2, 0).slice(1, 1), {0, 1}, -1);
+    return batch;
+  }
   batch.labels = at::tensor(labels, at::kLong);
   batch.targets =
       smooth_targets(batch.labels, std::ssize(dataset_->classes()), options_.augment.smoothing);

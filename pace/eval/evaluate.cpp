@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "pace/base/error.h"
+#include "pace/train/answers.h"
 
 namespace pace {
 namespace {
@@ -47,21 +48,27 @@ class Track {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
     const Tensor macs = pass.ledger.macs();
     runs_.push_back({elapsed.count(), macs.sum().item<double>(), batch.labels.size(0)});
-    const Tensor predicted = logits.argmax(-1);
-    correct_ += predicted.eq(batch.labels).sum().item<int64_t>();
+    answers_ += compare(logits, batch.labels);
+    language_model_ = batch.labels.dim() > 1;
     result_.items += batch.labels.size(0);
     add_macs(macs, model_.model->dense_macs(batch.inputs));
     for (size_t i = 0; i < pass.ledger.decisions().size(); ++i) {
       add_choices(i, pass.ledger.decisions()[i]);
     }
     if (pass.ledger.halting()) append(pass.ledger.halting()->blocks, result_.example_blocks);
-    append(predicted, result_.predicted);
+    if (!language_model_) append(logits.argmax(-1), result_.predicted);
+    for (size_t i = 0; i < pass.ledger.ponders().size(); ++i)
+      add_units(i, pass.ledger.ponders()[i]);
   }
 
   /// `dense` ran the same batches.
   Result finish(const Track& dense) const {
     Result result = result_;
-    result.accuracy = static_cast<double>(correct_) / static_cast<double>(result.items);
+    result.accuracy = answers_.accuracy();
+    if (language_model_) result.bits = answers_.bits();
+    for (size_t i = 0; i < result.units.size(); ++i) {
+      result.units[i].mean /= static_cast<double>(places_[i]);
+    }
     result.macs = macs_ / static_cast<double>(result.items);
     result.macs_fraction = macs_ / dense_macs_;
     count_exits(result);
@@ -129,9 +136,20 @@ class Track {
     }
   }
 
+  void add_units(size_t index, const Ponder& stage) {
+    if (index == result_.units.size()) {
+      result_.units.push_back({stage.stage, 0.0, stage.most});
+      places_.push_back(0);
+    }
+    result_.units[index].mean += stage.units.sum().item<double>();
+    places_[index] += stage.units.numel();
+  }
+
   const LoadedModel& model_;
   Result result_;
-  int64_t correct_ = 0;
+  Answers answers_;
+  bool language_model_ = false;
+  std::vector<int64_t> places_;  ///< of each stage, over which its units are a mean
   double macs_ = 0.0, dense_macs_ = 0.0;
   std::vector<Run> runs_;
 };
@@ -171,6 +189,13 @@ json to_json(const Result& result) {
       choices.push_back({{"site", part.site}, {"tokens", part.tokens}});
     }
   }
+  if (!std::isnan(result.bits)) object["bits"] = result.bits;
+  if (!result.units.empty()) {
+    json& units = object["units"] = json::array();
+    for (const StageUnits& stage : result.units) {
+      units.push_back({{"stage", stage.stage}, {"mean", stage.mean}, {"most", stage.most}});
+    }
+  }
   if (!result.exits.empty()) {
     object["blocks"] = result.blocks;
     object["exits"] = result.exits;
@@ -190,7 +215,7 @@ class Scorer {
     pass.budget = budget_;
     pass.price = price_;
     const Tensor logits = model_.model->forward(batch.inputs, pass);
-    correct_ += logits.argmax(-1).eq(batch.labels).sum().item<int64_t>();
+    answers_ += compare(logits, batch.labels);
     items_ += batch.labels.size(0);
     const Tensor fractions = pass.ledger.macs() / model_.model->dense_macs(batch.inputs);
     fraction_ += fractions.sum().item<double>();
@@ -199,13 +224,14 @@ class Scorer {
   Score result() const {
     if (items_ == 0) fail("there is no example to measure accuracy and compute on");
     const double items = static_cast<double>(items_);
-    return {static_cast<double>(correct_) / items, fraction_ / items};
+    return {answers_.accuracy(), fraction_ / items, answers_.bits()};
   }
 
  private:
   const LoadedModel& model_;
   double budget_, price_;
-  int64_t correct_ = 0, items_ = 0;
+  Answers answers_;
+  int64_t items_ = 0;
   double fraction_ = 0.0;
 };
 

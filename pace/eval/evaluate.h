@@ -14,10 +14,17 @@ struct SiteChoices {
   std::vector<int64_t> tokens;
 };
 
+/// Units of one stage that were run, of how many.
+struct StageUnits {
+  std::string stage;
+  double mean = 0.0;
+  int64_t most = 0;
+};
+
 /// What a model did on a dataset at one setting.
 struct Result {
   double budget = 1.0;         ///< asked for
-  double accuracy = 0.0;       ///< in [0, 1]
+  double accuracy = 0.0;       ///< in [0, 1]; of a language model: of the next token
   double macs = 0.0;           ///< mean per example, by the ledger
   double macs_fraction = 1.0;  ///< of the dense model's
   /// Time, and its share of the dense model's, over all batches, which ran in turn, but those in
@@ -32,6 +39,11 @@ struct Result {
   std::vector<int64_t> exits = {};
   std::vector<int64_t> example_blocks = {};
   std::vector<int64_t> predicted = {};  ///< the class each example was given
+  /// Of a language model: the mean cross-entropy of a token, in bits; otherwise NaN.
+  double bits = std::numeric_limits<double>::quiet_NaN();
+  /// Where stages of units or steps halt: how many of them a position, example or token ran in the
+  /// mean, stage by stage.
+  std::vector<StageUnits> units = {};
 };
 
 struct Evaluation {
@@ -55,6 +67,7 @@ json to_json(const Evaluation& evaluation);
 /// Accuracy and mean share of MACs at a setting of budget and price; no timing.
 struct Score {
   double accuracy = 0.0, macs_fraction = 1.0;
+  double bits = 0.0;  ///< mean cross-entropy of an answer
 };
 Score score(const LoadedModel& model, Loader& loader, double budget, double price);
 Score score(const LoadedModel& model, std::span<const Batch> batches, double budget, double price);

@@ -72,9 +72,13 @@ const Family& family_of(const json& config, const std::string& where) {
   return *found;
 }
 
-/// Whether a tensor belongs to exits, or to halting stages.
+constexpr const char* kModelConfig = "the model's config";  ///< in errors
+
+/// Whether a tensor belongs to exits, or to halting stages and steps.
 bool is_exit(const std::string& name) { return name.starts_with("exit."); }
-bool is_halting(const std::string& name) { return name.starts_with("halting."); }
+bool is_halting(const std::string& name) {
+  return name.starts_with("halting.") || name == "rnn.repeat";
+}
 
 /// Which tensors of a folder may stay unused, by their names without the backbone's prefix.
 using Expected = std::function<bool(std::string_view)>;
@@ -352,7 +356,7 @@ LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint6
     const auto begin = head.find(name.substr(layer, part - layer));
     return begin == head.end() ? std::nullopt : known(begin->second + name.substr(part));
   };
-  LoadedModel made = assemble(model.model->config(), "the model's config",
+  LoadedModel made = assemble(model.model->config(), kModelConfig,
                               std::make_unique<Parameters>(source, is_exit, seed),
                               {.acm = model.acm, .exits = exits});
   made.preprocessor = model.preprocessor;
@@ -360,12 +364,19 @@ LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint6
   return made;
 }
 
-LoadedModel build_halting(const LoadedModel& model, const HaltingConfig& halting, uint64_t seed) {
+LoadedModel build_halting(const LoadedModel& model, const HaltingConfig& halting, uint64_t seed,
+                          int64_t steps) {
+  json config = model.model->config();
+  if (steps > 0 && family_of(config, kModelConfig).make != make_lstm) {
+    fail("{} steps were asked for, which only an LSTM repeats", steps);
+  }
+  if (steps > 0) config["ponder_steps"] = steps;
   LoadedModel made =
-      assemble(model.model->config(), "the model's config",
+      assemble(config, kModelConfig,
                std::make_unique<Parameters>(weights_of(*model.model), is_halting, seed),
                {.halting = halting});
   made.preprocessor = model.preprocessor;
+  made.tokenizer = model.tokenizer;
   return made;
 }
 
@@ -376,15 +387,14 @@ std::unique_ptr<Model> build_model(const json& config, const std::string& where,
       .make(config, where, std::move(parameters), build_map, build_depth);
 }
 
-bool reads_text(const json& config) { return family_of(config, "the model's config").reads_text; }
+bool reads_text(const json& config) { return family_of(config, kModelConfig).reads_text; }
 
 TextLimits text_limits(const json& config) {
-  const std::string where = "the model's config";
-  if (family_of(config, where).make == make_lstm) {
-    const LstmConfig lstm = LstmConfig::from_json(config, where);
+  if (family_of(config, kModelConfig).make == make_lstm) {
+    const LstmConfig lstm = LstmConfig::from_json(config, kModelConfig);
     return {lstm.most_tokens, lstm.vocabulary};
   }
-  const BertConfig bert = BertConfig::from_json(config, where);
+  const BertConfig bert = BertConfig::from_json(config, kModelConfig);
   return {bert.positions, bert.vocabulary};
 }
 

@@ -54,9 +54,11 @@ LoadedModel build_adaptive(const json& dense_config, const AcmConfig& acm, Weigh
 /// it has, of whatever rule, or as its own head where that is of their form, otherwise at random.
 LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint64_t seed);
 
-/// A dense residual network whose stages halt, or one that halts already by another method. Throws
-/// Error for a model without feature maps.
-LoadedModel build_halting(const LoadedModel& model, const HaltingConfig& halting, uint64_t seed);
+/// A dense residual network whose stages halt, or an LSTM whose time steps do, or one that halts
+/// already. `steps` is how often an LSTM computes a time step at most (0: as its config says).
+/// Throws Error for other models, and for steps of a residual network.
+LoadedModel build_halting(const LoadedModel& model, const HaltingConfig& halting, uint64_t seed,
+                          int64_t steps = 0);
 
 /// A model of the config's family over `parameters`, its maps made by `build_map` and its depth
 /// policy by `build_depth`.

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "pace/base/error.h"
+#include "pace/train/answers.h"
 
 namespace pace {
 namespace {
@@ -26,7 +27,8 @@ void check_classes(const LoadedModel& loaded, const Loader& loader) {
   const size_t model = loaded.model->labels().size();
   const size_t data = loader.dataset().classes().size();
   if (model != data) {
-    fail("the data set has {} classes, but the model has {}; they must be the same", data, model);
+    fail("the data set has {} classes, but the model has {}; they must be the same{}", data, model,
+         model == 0 ? ": a language model learns from text:FILE" : "");
   }
 }
 
@@ -72,11 +74,10 @@ void finetune(LoadedModel& loaded, const FinetuneOptions& options, Loader& loade
     pass.batch_statistics = true;
     pass.generator = generator;
     const Tensor logits = model.forward(batch.inputs.to(device), pass).to(at::kFloat);
-    const Tensor loss = at::cross_entropy_loss(logits, batch.targets.to(device));
+    const Tensor loss = answer_loss(logits, batch);
     loss.backward();
-    const Tensor right = logits.detach().argmax(1) == batch.labels.to(device);
     return {{"loss", loss.item<double>()},
-            {"accuracy", right.to(at::kFloat).mean().item<double>()}};
+            {"accuracy", compare(logits.detach(), batch.labels).accuracy()}};
   };
   trainer.run(finetune_phase(options), loader, finetune_groups(model.parameters(), options),
               objective, hook);

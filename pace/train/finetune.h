@@ -26,7 +26,7 @@ struct FinetuneOptions {
 /// Name of the one phase that `trainer` must know.
 inline constexpr const char* kFinetunePhase = "train";
 
-/// Trains a model by cross-entropy against the loader's soft targets. Figures: "loss", "accuracy"
+/// Trains a model by cross-entropy against the loader's targets. Figures: "loss", "accuracy"
 /// (against the unmixed labels). Throws Error when model and data differ in their number of
 /// classes.
 void finetune(LoadedModel& loaded, const FinetuneOptions& options, Loader& loader, Trainer& trainer,

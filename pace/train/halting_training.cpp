@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pace/base/error.h"
+#include "pace/train/answers.h"
 
 namespace pace {
 
@@ -28,16 +29,15 @@ void train_halting(LoadedModel& loaded, const HaltingTraining& options, Loader& 
     const double lowered = options.range > 0.0 ? draw_share(generator) : 0.0;
     pass.price = -options.range * lowered;
     const Tensor logits = model.forward(batch.inputs, pass).to(at::kFloat);
-    Tensor loss = at::cross_entropy_loss(logits, batch.targets);
+    Tensor loss = answer_loss(logits, batch);
     double units = 0.0;
     for (const Ponder& stage : pass.ledger.ponders()) {
       loss = loss + options.ponder * (1.0 - lowered) * stage.cost.mean();
       units += stage.units.to(at::kFloat).mean().item<double>();
     }
     loss.backward();
-    const Tensor right = logits.detach().argmax(1) == batch.labels;
     return {{"loss", loss.item<double>()},
-            {"accuracy", right.to(at::kFloat).mean().item<double>()},
+            {"accuracy", compare(logits.detach(), batch.labels).accuracy()},
             {"units", units}};
   };
   trainer.run(finetune_phase(options.finetune), loader,

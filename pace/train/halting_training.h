@@ -15,10 +15,12 @@ struct HaltingTraining {
   double range = 4.0;
 };
 
-/// Trains by cross-entropy against the loader's soft targets, and tau times the sum over stages of
-/// the mean ponder cost (arXiv 1612.02297, eq. 11; arXiv 1712.00386). Figures: "loss", "accuracy",
-/// and "units", the mean number of residual units that a position runs. Throws Error when the model
-/// does not halt, or model and data differ in their number of classes.
+/// Trains by cross-entropy against the loader's targets, and tau times the sum over stages of the
+/// mean ponder cost (arXiv 1612.02297, eq. 11; arXiv 1712.00386), or of that of a token. Batch
+/// norms keep the dense network's statistics, since those of drawn halting are not those of
+/// inference. Figures: "loss", "accuracy", and "units", the mean number of units or steps that a
+/// position or token runs. Throws Error when the model does not halt, or model and data differ in
+/// their number of classes.
 void train_halting(LoadedModel& loaded, const HaltingTraining& options, Loader& loader,
                    Trainer& trainer, const EpochHook& hook = {});
 

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "pace/data/loader.h"
+
+namespace pace {
+
+using at::Tensor;
+
+/// What a model's logits are worth against labels.
+struct Answers {
+  int64_t right = 0, asked = 0;
+  double nats = 0.0;  ///< sum of the cross-entropies
+
+  double accuracy() const { return static_cast<double>(right) / static_cast<double>(asked); }
+  double bits() const;  ///< mean for one answer
+  Answers& operator+=(const Answers& other);
+};
+
+/// logits [batch, classes] and labels [batch]; or [batch, longest, vocabulary] and [batch,
+/// longest], where negative labels ask for nothing.
+Answers compare(const Tensor& logits, const Tensor& labels);
+
+/// The mean cross-entropy against a batch's soft targets or, where it has none, its labels. Throws
+/// Error when the batch asks for nothing.
+Tensor answer_loss(const Tensor& logits, const Batch& batch);
+
+}  // namespace pace
