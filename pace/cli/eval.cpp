@@ -53,13 +53,21 @@ const Result& nearest_half(const std::vector<Result>& results) {
   });
 }
 
-std::vector<std::string> row(const std::string& name, const Result& result) {
-  return {name,
-          percent(result.accuracy),
-          percent(result.macs_fraction),
-          percent(result.time_fraction),
-          duration(result.seconds_per_item),
-          std::to_string(result.items)};
+/// What is printed of a result, under its heading.
+using Cells = std::vector<std::pair<const char*, std::string>>;
+
+Cells cells(const std::string& name, const Result& result, const Result& richest) {
+  Cells out{{"", name}, {"accuracy", percent(result.accuracy)}};
+  if (!std::isnan(richest.bits)) out.emplace_back("bits", fmt::format("{:.3f}", result.bits));
+  if (!richest.units.empty()) {
+    const bool halts = !result.units.empty();
+    out.emplace_back("units", halts ? fmt::format("{:.2f}", mean_units(result.units)) : "all");
+  }
+  out.insert(out.end(), {{"operations", percent(result.macs_fraction)},
+                         {"time", percent(result.time_fraction)},
+                         {"per example", duration(result.seconds_per_item)},
+                         {"examples", std::to_string(result.items)}});
+  return out;
 }
 
 class Eval : public Command {
@@ -109,7 +117,7 @@ void Eval::declare(CLI::App& app) {
   app.add_option("--report", report_, "write a self-contained HTML page here");
   app.add_option("--results", results_, "write the results as JSON here, whatever is printed");
   app.add_option("--heat-maps", heat_maps_,
-                 "pictures in the report with the compute per patch or position")
+                 "pictures or texts in the report with the compute per patch, position or token")
       ->check(at_least(0));
   app.add_flag("--force", force_, "replace a report or results that exist");
   threads_.declare(app);
@@ -153,17 +161,26 @@ json Eval::results(const Evaluation& evaluation, const std::vector<Series>& seri
 }
 
 void Eval::print(const Evaluation& evaluation, const std::vector<Series>& series) const {
-  std::vector<std::vector<std::string>> rows{row("dense", evaluation.dense)};
+  std::vector<std::string> header;
+  std::vector<std::vector<std::string>> rows;
+  const auto add = [&](const std::string& name, const Result& result) {
+    header.clear();
+    rows.emplace_back();
+    for (const auto& [heading, cell] : cells(name, result, evaluation.budgets.front())) {
+      header.emplace_back(heading);
+      rows.back().push_back(cell);
+    }
+  };
+  add("dense", evaluation.dense);
   for (const Result& result : evaluation.budgets) {
-    rows.push_back(row(fmt::format("budget {:g}", result.budget), result));
+    add(fmt::format("budget {:g}", result.budget), result);
   }
   for (const Series& baseline : series) {
     for (const Result& result : baseline.points) {
-      rows.push_back(row(fmt::format("{} at {:.3g}", baseline.name, result.budget), result));
+      add(fmt::format("{} at {:.3g}", baseline.name, result.budget), result);
     }
   }
-  std::cout << format_table({"", "accuracy", "operations", "time", "per example", "examples"},
-                            rows);
+  std::cout << format_table(header, rows);
   if (evaluation.broken > 0) {
     std::cout << fmt::format("{} examples could not be read and were left out\n",
                              evaluation.broken);
@@ -189,6 +206,11 @@ void Eval::report(const LoadedModel& model, const Evaluation& evaluation,
   if (by_place && model.preprocessor && heat_maps_ > 0) {
     page.heat_map_budget = half.budget;
     page.heat_maps = heat_maps(model, processor_of(model, model_),
+                               *open_data_for(data_, labels, quiet()), half.budget, heat_maps_, 0);
+  }
+  if (model.halting && reads_text(model.model->config()) && heat_maps_ > 0) {
+    page.heat_map_budget = half.budget;
+    page.text_maps = text_maps(model, *tokenizer_of(model, model_),
                                *open_data_for(data_, labels, quiet()), half.budget, heat_maps_, 0);
   }
   if (model.exits && reads_text(model.model->config())) {

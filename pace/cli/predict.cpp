@@ -13,6 +13,7 @@
 #include "pace/cli/setup.h"
 #include "pace/cli/table.h"
 #include "pace/data/text_loader.h"
+#include "pace/eval/evaluate.h"
 
 namespace pace::cli {
 namespace {
@@ -21,6 +22,7 @@ struct Prediction {
   at::Tensor logits, probabilities;  ///< float [classes]
   double macs = 0.0, macs_fraction = 1.0;
   std::optional<int64_t> blocks;  ///< run; of a model with exits
+  std::vector<StageUnits> units;  ///< of a model whose stages or steps halt
 };
 
 /// What a model is asked, as it takes it.
@@ -46,10 +48,12 @@ Prediction predict(const LoadedModel& model, double budget, const at::Tensor& in
   const at::NoGradGuard no_grad;
   Pass pass = model.pass_at(budget);
   Prediction prediction;
-  prediction.logits = model.model->forward(input, pass).to(at::kFloat)[0].contiguous();
+  const at::Tensor logits = model.model->forward(input, pass).to(at::kFloat)[0];
+  prediction.logits = (logits.dim() > 1 ? logits[-1] : logits).contiguous();
   prediction.probabilities = prediction.logits.softmax(0);
   prediction.macs = pass.ledger.macs()[0].item<double>();
   prediction.macs_fraction = prediction.macs / model.model->dense_macs(input).item<double>();
+  prediction.units = units_of(pass.ledger);
   if (const auto& halting = pass.ledger.halting()) {
     prediction.blocks = halting->blocks[0].item<int64_t>();
   }
@@ -64,6 +68,22 @@ std::vector<int64_t> ranking(const at::Tensor& probabilities, int64_t top) {
   std::stable_sort(order.begin(), order.end(), [p](int64_t a, int64_t b) { return p[a] > p[b]; });
   if (top > 0 && top < probabilities.numel()) order.resize(static_cast<size_t>(top));
   return order;
+}
+
+std::string depth_of(const Prediction& prediction) {
+  if (prediction.blocks) return fmt::format(", {} blocks", *prediction.blocks);
+  if (prediction.units.empty()) return {};
+  return fmt::format(", {:.2f} units", mean_units(prediction.units));
+}
+
+/// Names of what a model answers: classes, or the tokens that may come next.
+std::vector<std::string> names_of_answers(const LoadedModel& model, const std::string& folder) {
+  std::vector<std::string> names = model.model->labels();
+  if (!names.empty()) return names;
+  const auto tokenizer = tokenizer_of(model, folder);
+  const int64_t vocabulary = text_limits(model.model->config()).vocabulary;
+  for (int64_t id = 0; id < vocabulary; ++id) names.push_back(tokenizer->token(id));
+  return names;
 }
 
 class Predict : public Command {
@@ -98,7 +118,7 @@ class Predict : public Command {
              : prepare_pictures(processor_of(model, model_));
     const double budget = budget_.budgets(model).front();
     model.pass_at(budget);  // an impossible budget is no fault of the first input
-    const std::vector<std::string> labels = model.model->labels();
+    const std::vector<std::string> labels = names_of_answers(model, model_);
     int64_t asked = 0, failed = 0;
     const auto answer = [&](const std::string& input, const std::string& place) {
       ++asked;
@@ -140,9 +160,8 @@ class Predict : public Command {
     if (!json_) {
       std::cout << input << ":";
       for (const int64_t c : order) std::cout << fmt::format(" {} {}", labels.at(c), percent(p[c]));
-      std::cout << fmt::format(
-          " ({} of the dense operations{})\n", percent(prediction.macs_fraction),
-          prediction.blocks ? fmt::format(", {} blocks", *prediction.blocks) : "");
+      std::cout << fmt::format(" ({} of the dense operations{})\n",
+                               percent(prediction.macs_fraction), depth_of(prediction));
       return;
     }
     json probabilities = json::object();
@@ -153,6 +172,7 @@ class Predict : public Command {
                    {"macs", prediction.macs},
                    {"macs_fraction", prediction.macs_fraction}};
     if (prediction.blocks) object["blocks"] = *prediction.blocks;
+    if (!prediction.units.empty()) object["units"] = to_json(prediction.units);
     if (logits_) {
       const float* logits = prediction.logits.const_data_ptr<float>();
       object["logits"] = std::vector<float>(logits, logits + prediction.logits.numel());

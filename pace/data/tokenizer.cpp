@@ -63,7 +63,7 @@ struct Tokenizer::Parts {
   WordSplitter splitter;
   TokenFinder plain, normalized;  ///< added tokens, by the text in which they are looked for
   TextTemplates templates;
-  int64_t vocabulary_size = 0;
+  std::vector<std::string> tokens;  ///< by id, as they are in a text
 
  private:
   void append_normalized(std::u32string_view text, std::vector<int64_t>& ids) const;
@@ -80,7 +80,11 @@ Tokenizer::Parts::Parts(const json& description, const std::string& where)
   std::vector<AddedToken> added = read_added_tokens(description, vocabulary, where);
   for (const AddedToken& token : added) vocabulary.emplace(token.content, token.id);
   templates = read_templates(section(description, "post_processor"), vocabulary, where);
-  for (const auto& [token, id] : vocabulary) vocabulary_size = std::max(vocabulary_size, id + 1);
+  for (const auto& [token, id] : vocabulary) {
+    if (const auto size = static_cast<size_t>(id) + 1; size > tokens.size()) tokens.resize(size);
+    tokens[static_cast<size_t>(id)] = splitter.original(token);
+  }
+  for (const AddedToken& token : added) tokens[static_cast<size_t>(token.id)] = token.content;
   const auto rest = std::stable_partition(
       added.begin(), added.end(), [](const AddedToken& token) { return !token.normalized; });
   plain = TokenFinder({added.begin(), rest}, where);
@@ -148,7 +152,11 @@ Encoding Tokenizer::encode(std::string_view first, std::string_view second,
   return fill(around, ids);
 }
 
-int64_t Tokenizer::vocabulary_size() const { return parts_->vocabulary_size; }
+std::string Tokenizer::token(int64_t id) const {
+  return id >= 0 && id < vocabulary_size() ? parts_->tokens[static_cast<size_t>(id)] : "";
+}
+
+int64_t Tokenizer::vocabulary_size() const { return std::ssize(parts_->tokens); }
 
 bool is_utf8(std::string_view text) { return unicode::is_utf8(text); }
 

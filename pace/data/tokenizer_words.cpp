@@ -81,9 +81,10 @@ std::array<char32_t, 256> byte_characters() {
   return characters;
 }
 
+const std::array<char32_t, 256> kCharacters = byte_characters();
+
 /// Replaces the text, and the words that point into it, by its bytes.
 void to_bytes(std::u32string& text, Words& words) {
-  static const std::array<char32_t, 256> kCharacters = byte_characters();
   std::string bytes;
   std::vector<size_t> ends;
   ends.reserve(words.size());
@@ -134,6 +135,17 @@ WordSplitter::WordSplitter(const json& config, const std::string& where) {
         "WhitespaceSplit",
         here, type);
   }
+}
+
+std::string WordSplitter::original(const std::string& token) const {
+  if (kind_ != Kind::kByteLevel) return token;
+  std::string bytes;
+  for (const char32_t point : unicode::decode(token)) {
+    const auto found = std::find(kCharacters.begin(), kCharacters.end(), point);
+    if (found == kCharacters.end()) return token;
+    bytes += static_cast<char>(found - kCharacters.begin());
+  }
+  return bytes;
 }
 
 std::vector<std::u32string_view> WordSplitter::operator()(std::u32string& text) const {

@@ -19,6 +19,10 @@ class WordSplitter {
   /// first replaces by its bytes, each written as the character that stands for it.
   std::vector<std::u32string_view> operator()(std::u32string& text) const;
 
+  /// A token of such words as it was in the text: at byte level the bytes, unless a character of it
+  /// stands for none; otherwise the token itself.
+  std::string original(const std::string& token) const;
+
  private:
   enum class Kind { kWhole, kBert, kByteLevel, kWordsAndSigns, kSpaces };
 

@@ -57,8 +57,7 @@ class Track {
     }
     if (pass.ledger.halting()) append(pass.ledger.halting()->blocks, result_.example_blocks);
     if (!language_model_) append(logits.argmax(-1), result_.predicted);
-    for (size_t i = 0; i < pass.ledger.ponders().size(); ++i)
-      add_units(i, pass.ledger.ponders()[i]);
+    add_units(units_of(pass.ledger));
   }
 
   /// `dense` ran the same batches.
@@ -66,9 +65,7 @@ class Track {
     Result result = result_;
     result.accuracy = answers_.accuracy();
     if (language_model_) result.bits = answers_.bits();
-    for (size_t i = 0; i < result.units.size(); ++i) {
-      result.units[i].mean /= static_cast<double>(places_[i]);
-    }
+
     result.macs = macs_ / static_cast<double>(result.items);
     result.macs_fraction = macs_ / dense_macs_;
     count_exits(result);
@@ -136,20 +133,19 @@ class Track {
     }
   }
 
-  void add_units(size_t index, const Ponder& stage) {
-    if (index == result_.units.size()) {
-      result_.units.push_back({stage.stage, 0.0, stage.most});
-      places_.push_back(0);
+  void add_units(std::vector<StageUnits> units) {
+    for (size_t i = 0; i < result_.units.size(); ++i) {
+      units[i].run += result_.units[i].run;
+      units[i].places += result_.units[i].places;
     }
-    result_.units[index].mean += stage.units.sum().item<double>();
-    places_[index] += stage.units.numel();
+    result_.units = std::move(units);
   }
 
   const LoadedModel& model_;
   Result result_;
   Answers answers_;
   bool language_model_ = false;
-  std::vector<int64_t> places_;  ///< of each stage, over which its units are a mean
+
   double macs_ = 0.0, dense_macs_ = 0.0;
   std::vector<Run> runs_;
 };
@@ -190,12 +186,7 @@ json to_json(const Result& result) {
     }
   }
   if (!std::isnan(result.bits)) object["bits"] = result.bits;
-  if (!result.units.empty()) {
-    json& units = object["units"] = json::array();
-    for (const StageUnits& stage : result.units) {
-      units.push_back({{"stage", stage.stage}, {"mean", stage.mean}, {"most", stage.most}});
-    }
-  }
+  if (!result.units.empty()) object["units"] = to_json(result.units);
   if (!result.exits.empty()) {
     object["blocks"] = result.blocks;
     object["exits"] = result.exits;
@@ -236,6 +227,29 @@ class Scorer {
 };
 
 }  // namespace
+
+std::vector<StageUnits> units_of(const Ledger& ledger) {
+  std::vector<StageUnits> units;
+  for (const Ponder& stage : ledger.ponders()) {
+    units.push_back(
+        {stage.stage, stage.units.sum().item<int64_t>(), stage.units.numel(), stage.most});
+  }
+  return units;
+}
+
+json to_json(const std::vector<StageUnits>& units) {
+  json stages = json::array();
+  for (const StageUnits& stage : units) {
+    stages.push_back({{"stage", stage.stage}, {"mean", stage.mean()}, {"most", stage.most}});
+  }
+  return stages;
+}
+
+double mean_units(const std::vector<StageUnits>& units) {
+  double sum = 0.0;
+  for (const StageUnits& stage : units) sum += stage.mean();
+  return sum;
+}
 
 Evaluation evaluate(const LoadedModel& model, const LoadedModel* dense, Loader& loader,
                     const std::vector<double>& budgets, Reporter& reporter) {

@@ -14,12 +14,19 @@ struct SiteChoices {
   std::vector<int64_t> tokens;
 };
 
-/// Units of one stage that were run, of how many.
+/// Units or steps of one stage, as often as a position, example or token ran them.
 struct StageUnits {
   std::string stage;
-  double mean = 0.0;
-  int64_t most = 0;
+  int64_t run = 0, places = 0;  ///< in all; by how many positions, examples or tokens
+  int64_t most = 0;             ///< that one of them can run
+
+  double mean() const { return static_cast<double>(run) / static_cast<double>(places); }
 };
+/// Those of one pass.
+std::vector<StageUnits> units_of(const Ledger& ledger);
+json to_json(const std::vector<StageUnits>& units);
+/// Mean units of all stages together.
+double mean_units(const std::vector<StageUnits>& units);
 
 /// What a model did on a dataset at one setting.
 struct Result {
@@ -41,9 +48,7 @@ struct Result {
   std::vector<int64_t> predicted = {};  ///< the class each example was given
   /// Of a language model: the mean cross-entropy of a token, in bits; otherwise NaN.
   double bits = std::numeric_limits<double>::quiet_NaN();
-  /// Where stages of units or steps halt: how many of them a position, example or token ran in the
-  /// mean, stage by stage.
-  std::vector<StageUnits> units = {};
+  std::vector<StageUnits> units = {};  ///< stage by stage, where stages or steps halt
 };
 
 struct Evaluation {

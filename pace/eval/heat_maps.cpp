@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "pace/base/error.h"
 #include "pace/base/random.h"
+#include "pace/data/text_loader.h"
 #include "pace/eval/report.h"
 
 namespace pace {
@@ -89,7 +91,42 @@ void run_batch(const LoadedModel& model, const ImageProcessor& processor, double
   batch.clear();
 }
 
+/// Tokens and their steps, put together where only several make whole characters.
+std::vector<TextMap::Piece> pieces_of(const Tokenizer& tokenizer, const Encoding& encoding,
+                                      const Tensor& steps) {
+  std::vector<TextMap::Piece> pieces;
+  TextMap::Piece piece;
+  int64_t tokens = 0;
+  for (int64_t i = 0; i < std::ssize(encoding.ids); ++i) {
+    piece.text += tokenizer.token(encoding.ids[static_cast<size_t>(i)]);
+    piece.steps += steps[i].item<double>();
+    ++tokens;
+    if (!is_utf8(piece.text)) continue;
+    piece.steps /= static_cast<double>(tokens);
+    pieces.push_back(std::exchange(piece, {}));
+    tokens = 0;
+  }
+  return pieces;
+}
+
 }  // namespace
+
+std::vector<TextMap> text_maps(const LoadedModel& model, const Tokenizer& tokenizer,
+                               const Dataset& dataset, double budget, int64_t count,
+                               uint64_t seed) {
+  const at::NoGradGuard no_grad;
+  const int64_t most = text_limits(model.model->config()).tokens;
+  std::vector<TextMap> maps;
+  for (const int64_t index : sample(dataset, count, seed)) {
+    const Encoding encoding = encode(tokenizer, dataset.text(index), most);
+    Pass pass = model.pass_at(budget);
+    model.model->forward(pad_tokens({encoding}), pass);
+    if (pass.ledger.ponders().empty()) fail("maps of texts need a model whose time steps halt");
+    const Ponder& steps = pass.ledger.ponders().front();
+    maps.push_back({dataset.name(index), pieces_of(tokenizer, encoding, steps.units), steps.most});
+  }
+  return maps;
+}
 
 std::vector<HeatMap> heat_maps(const LoadedModel& model, const ImageProcessor& processor,
                                const Dataset& dataset, double budget, int64_t count,

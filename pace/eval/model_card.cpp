@@ -16,7 +16,11 @@ std::string front_matter(const ModelCard& card, const LoadedModel& model) {
   std::string out = "---\nlibrary_name: pace\n";
   if (!card.license.empty()) out += fmt::format("license: {}\n", quoted(card.license));
   if (!card.base_model.empty()) out += fmt::format("base_model: {}\n", quoted(card.base_model));
-  out += "pipeline_tag: image-classification\n";
+  const bool text = reads_text(model.model->config());
+  const char* task = model.model->labels().empty() ? "text-generation"
+                     : text                        ? "text-classification"
+                                                   : "image-classification";
+  out += fmt::format("pipeline_tag: {}\n", task);
   if (model.adaptive()) out += "tags:\n- adaptive-computation\n";
   if (!card.datasets.empty()) {
     out += "datasets:\n";
@@ -36,27 +40,30 @@ std::string description(const ModelCard& card, const LoadedModel& model) {
   const std::string& base = card.base_model;
   const std::string origin = base.empty() ? "" : fmt::format(" of `{}`", base);
   const std::string made = base.empty() ? "" : fmt::format(" made from `{}`", base);
+  const size_t classes = model.model->labels().size();
   const std::string shape =
-      fmt::format("{:.1f} M parameters, {} classes", model.model->parameters().count() / 1e6,
-                  model.model->labels().size());
-  const char* kind = reads_text(model.model->config()) ? "text" : "image";
-  if (!model.adaptive()) {
-    return fmt::format("A dense {} classifier{} ({}).\n", kind, made, shape);
-  }
+      fmt::format("{:.1f} M parameters{}", model.model->parameters().count() / 1e6,
+                  classes > 0 ? fmt::format(", {} classes", classes) : "");
+  const bool text = reads_text(model.model->config());
+  const char* kind = classes == 0 ? "language model"
+                     : text       ? "text classifier"
+                                  : "image classifier";
+  if (!model.adaptive()) return fmt::format("A dense {}{} ({}).\n", kind, made, shape);
   constexpr const char* kBudget =
       "One set of weights serves every budget, the wanted mean share of the dense model's "
       "multiply-accumulates.\n";
   if (model.halting) {
     return fmt::format(
-        "An adaptive {} classifier{} ({}): {} decides by method {} how many residual units of each "
-        "stage run. {}",
-        kind, made, shape,
-        model.halting->by_position() ? "every position of a picture" : "a picture",
+        "An adaptive {}{} ({}): {}, by method {}. {}", kind, made, shape,
+        text ? "every token decides how often its time step is computed"
+        : model.halting->by_position()
+            ? "every position of a picture decides how many residual units of each stage run"
+            : "a picture decides how many residual units of each stage run",
         to_string(model.halting->method), kBudget);
   }
   if (!model.acm) {
     return fmt::format(
-        "An adaptive {} classifier{} ({}): an answer after every block, and a rule ({}) that ends "
+        "An adaptive {}{} ({}): an answer after every block, and a rule ({}) that ends "
         "the computation of an example. {}",
         kind, made, shape, to_string(model.exits->rule), kBudget);
   }

@@ -83,28 +83,44 @@ std::string meter(double fraction) {
                      100 * std::clamp(std::isnan(fraction) ? 0.0 : fraction, 0.0, 1.0));
 }
 
-std::string table_row(const std::string& name, const Result& result, const Result& dense,
-                      bool reference) {
+/// Columns that only some models have, as their headings or a result's cells.
+std::string more_headings(const Result& richest) {
+  return std::string(std::isnan(richest.bits) ? "" : "<th>bits per token</th>") +
+         (richest.units.empty() ? "" : "<th>mean units</th>");
+}
+
+std::string more_cells(const Result& result, const Result& richest) {
+  std::string out;
+  if (!std::isnan(richest.bits)) out += fmt::format("<td>{:.3f}</td>", result.bits);
+  if (richest.units.empty()) return out;
+  return out + (result.units.empty() ? "<td>all</td>"
+                                     : fmt::format("<td>{:.2f}</td>", mean_units(result.units)));
+}
+
+std::string table_row(const std::string& name, const Result& result, const Evaluation& evaluation) {
+  const Result& dense = evaluation.dense;
+  const bool reference = &result == &dense;
   return fmt::format(
-      "<tr{}><td>{}</td><td>{}</td><td>{}{}</td><td>{}</td><td>{}</td><td>{}{}</td><td>{}</td>"
+      "<tr{}><td>{}</td><td>{}</td><td>{}{}</td><td>{}</td><td>{}</td>{}<td>{}{}</td><td>{}</td>"
       "</tr>\n",
       reference ? " class=\"reference\"" : "", svg::escape(name), macs(result.macs),
       percent(result.macs_fraction), meter(result.macs_fraction), percent(result.accuracy, 2),
-      reference ? "–" : points(result.accuracy - dense.accuracy), percent(result.time_fraction),
+      reference ? "–" : points(result.accuracy - dense.accuracy),
+      more_cells(result, evaluation.budgets.front()), percent(result.time_fraction),
       meter(result.time_fraction), milliseconds(result.seconds_per_item));
 }
 
 std::string table(const Evaluation& evaluation) {
-  std::string rows = table_row("dense", evaluation.dense, evaluation.dense, true);
+  std::string rows = table_row("dense", evaluation.dense, evaluation);
   for (const Result& result : evaluation.budgets) {
-    rows += table_row("budget " + budget_name(result), result, evaluation.dense, false);
+    rows += table_row("budget " + budget_name(result), result, evaluation);
   }
   return fmt::format(
       "<div class=\"scroll\"><table>\n<thead><tr><th>setting</th><th>MACs</th>"
-      "<th>share of dense</th><th>accuracy</th><th>points against dense</th>"
+      "<th>share of dense</th><th>accuracy</th><th>points against dense</th>{}"
       "<th>time, share of dense</th><th>ms per example</th></tr></thead>\n<tbody>\n{}</tbody>"
       "</table></div>\n",
-      rows);
+      more_headings(evaluation.budgets.front()), rows);
 }
 
 std::string baseline_tables(const Report& report) {
@@ -187,6 +203,47 @@ std::string maps_section(const Report& report) {
                   "model's MACs.",
                   report.heat_map_budget),
       out + "</div>\n");
+}
+
+std::string on_colour(const std::string& text, double share) {
+  return fmt::format("<span style=\"background:{};color:{}\">{}</span>", svg::viridis_css(share),
+                     share < 0.5 ? "#fff" : "#000", svg::escape(text));
+}
+
+/// Pieces on the colour of their steps, those that follow each other on one where it is the same.
+std::string text_figure(const TextMap& map) {
+  std::string out;
+  double sum = 0.0;
+  for (size_t i = 0; i < map.pieces.size();) {
+    const double steps = map.pieces[i].steps;
+    std::string text;
+    for (; i < map.pieces.size() && map.pieces[i].steps == steps; ++i) {
+      text += map.pieces[i].text;
+      sum += steps;
+    }
+    out += on_colour(text, (steps - 1.0) / static_cast<double>(map.most - 1));
+  }
+  return fmt::format(
+      "<figure><p>{}</p><figcaption><span class=\"share\">{:.2f} steps</span>{}"
+      "</figcaption></figure>\n",
+      out, sum / static_cast<double>(map.pieces.size()), svg::escape(map.name));
+}
+
+std::string text_maps_section(const Report& report) {
+  if (report.text_maps.empty()) return {};
+  std::string scale;
+  const int64_t most = report.text_maps.front().most;
+  for (int64_t steps = 1; steps <= most; ++steps) {
+    scale += on_colour(fmt::format(" {} ", steps),
+                       static_cast<double>(steps - 1) / static_cast<double>(most - 1));
+  }
+  std::string out = fmt::format("<div class=\"text-maps\">\n<figure><p>{}</p></figure>\n", scale);
+  for (const TextMap& map : report.text_maps) out += text_figure(map);
+  return page::section("Where in the text",
+                       fmt::format("How many steps each token took at budget {:g}: the model has "
+                                   "read it, and is about to say what comes next.",
+                                   report.heat_map_budget),
+                       out + "</div>\n");
 }
 
 std::string header(const Report& report) {
@@ -283,7 +340,7 @@ std::string render_report(const Report& report) {
                       charts::example_compute(evaluation));
   }
   body += learners_section(evaluation);
-  body += maps_section(report);
+  body += maps_section(report) + text_maps_section(report);
   body += page::section(
       "Configuration", "",
       fmt::format(

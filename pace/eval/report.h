@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pace/data/tokenizer.h"
 #include "pace/eval/evaluate.h"
 
 namespace pace {
@@ -19,6 +20,17 @@ struct HeatMap {
   at::Tensor share;  ///< float [rows, columns] in [0, 1]: share of adaptive work each place used
 };
 
+/// A text with the steps that its tokens took.
+struct TextMap {
+  struct Piece {
+    std::string text;  ///< UTF-8: a token, or several whose bytes make a character
+    double steps = 0.0;
+  };
+  std::string name;
+  std::vector<Piece> pieces;
+  int64_t most = 0;  ///< steps that a token can take
+};
+
 /// A text with the number of blocks after which it was answered.
 struct TextExample {
   int64_t blocks = 0;
@@ -31,7 +43,8 @@ struct Report {
   std::vector<Series> baselines;
   double heat_map_budget = 1.0;  ///< at which the heat maps were made
   std::vector<HeatMap> heat_maps;
-  double examples_budget = 1.0;  ///< at which the text examples were answered
+  std::vector<TextMap> text_maps;  ///< at the same budget
+  double examples_budget = 1.0;    ///< at which the text examples were answered
   std::vector<TextExample> text_examples;
   json configuration;  ///< everything needed to repeat the run
 };
@@ -40,6 +53,11 @@ struct Report {
 /// of the dataset at `budget`. Pictures that cannot be read are passed over. Throws Error when the
 /// model is no vision transformer with adaptive parts and no residual network that halts.
 std::vector<HeatMap> heat_maps(const LoadedModel& model, const ImageProcessor& processor,
+                               const Dataset& dataset, double budget, int64_t count, uint64_t seed);
+
+/// Maps of `count` random texts of the dataset. Throws Error when the model's time steps do not
+/// halt.
+std::vector<TextMap> text_maps(const LoadedModel& model, const Tokenizer& tokenizer,
                                const Dataset& dataset, double budget, int64_t count, uint64_t seed);
 
 /// Up to `most` texts, spread evenly over the dataset, for each number of blocks that `result` has
