@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "pace/base/error.h"
 #include "pace/io/model_folder.h"
@@ -66,7 +67,9 @@ class StageHalting::Score {
   /// Of all pictures or positions, differentiable.
   Tensor everywhere(const Tensor& states, Pass& pass) const {
     const int64_t positions = pass.grid.positions() * score_.position_macs();
-    pass.ledger.charge(static_cast<double>(score_.mean_macs() + positions));
+    const auto macs = static_cast<double>(score_.mean_macs() + positions);
+    pass.ledger.charge(macs);
+    pass.ledger.charge_deciding(macs * static_cast<double>(pass.grid.pictures));
     return score_.forward(states, pass.grid, pass.context).to(at::kFloat);
   }
 
@@ -83,6 +86,9 @@ class StageHalting::Score {
       for (int64_t i = 0; i < units.numel(); ++i) counts[static_cast<size_t>(pictures[i])] = 1;
     }
     pass.ledger.charge(counts, static_cast<double>(score_.mean_macs()));
+    const auto pictures = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+    pass.ledger.charge_deciding(static_cast<double>(units.numel() * score_.position_macs() +
+                                                    pictures * score_.mean_macs()));
     return score_.forward_at(units, states, grid, pass.context).to(at::kCPU, at::kFloat);
   }
 

@@ -63,6 +63,8 @@ class Ledger {
   void charge_pairs(double macs) { by_pair_ += macs; }
   /// Work that each example of the batch has its own number of, and the MACs of one.
   void charge(const std::vector<int64_t>& counts, double macs);
+  /// How much of the work charged, all examples together, only decides what else to run.
+  void charge_deciding(double macs) { deciding_ += macs; }
   /// A decision; its cost is charged too.
   void record(Decision decision);
   void record(Halting halting) { halting_ = std::move(halting); }
@@ -78,6 +80,8 @@ class Ledger {
   const std::vector<Ponder>& ponders() const { return ponders_; }     ///< in order of execution
   const kernels::Sequences& sequences() const { return sequences_; }  ///< of the whole batch
 
+  /// MACs of halting units, which macs() holds too: all examples together.
+  double deciding() const { return deciding_; }
   /// MACs executed by each example: double [batch].
   Tensor macs() const;
   /// Mean MACs per example as a differentiable function of the soft decisions: float scalar.
@@ -91,6 +95,7 @@ class Ledger {
   kernels::Sequences sequences_;
   std::shared_ptr<const Running> running_;
   double by_example_ = 0.0, by_token_ = 0.0, by_pair_ = 0.0;  ///< charged to those running
+  double deciding_ = 0.0;
   Tensor charged_;  ///< double [batch]: before some left, or to each its own; undefined: nothing
   std::vector<Decision> decisions_;
   std::optional<Halting> halting_;

@@ -106,9 +106,10 @@ void Adapt::declare(CLI::App& app) {
            "--steps", steps_,
            "halting, LSTM: how often a time step is computed at most (0: as the model says)")
         ->check(at_least(0));
-    app.add_option("--range", stages_.range,
-                   "halting: how far training lowers the halting logits, in half of the batches, "
-                   "for one network that serves many budgets (0: never, as published)")
+    app.add_option(
+           "--range", stages_.range,
+           "halting: scale by which training lowers the halting logits, in half of the batches, "
+           "for one network that serves many budgets (0: never, as published)")
         ->check(at_least(0));
   });
   threads_.declare(app);

@@ -146,6 +146,13 @@ std::vector<CalibrationPoint> refine(const PriceSearch& search,
   return refined;
 }
 
+/// Those dearer than the last that is about as good as the best.
+void leave_out_untrained(std::vector<CalibrationPoint>& curve) {
+  constexpr double kAsGood = 0.005;
+  const double best = std::ranges::max_element(curve, {}, &CalibrationPoint::metric)->metric;
+  while (curve.back().metric < best - kAsGood) curve.pop_back();
+}
+
 }  // namespace
 
 Calibration calibrate(const LoadedModel& model, const LoadedModel& dense, Loader& held_out,
@@ -179,6 +186,7 @@ Calibration calibrate(const LoadedModel& model, const LoadedModel& dense, Loader
                                          100 * point.macs_fraction));
   }
   reporter.finish();
+  if (model.halting) leave_out_untrained(calibration.curve);
   return calibration;
 }
 

@@ -58,6 +58,7 @@ class Track {
     if (pass.ledger.halting()) append(pass.ledger.halting()->blocks, result_.example_blocks);
     if (!language_model_) append(logits.argmax(-1), result_.predicted);
     add_units(units_of(pass.ledger));
+    deciding_ += pass.ledger.deciding();
   }
 
   /// `dense` ran the same batches.
@@ -68,6 +69,7 @@ class Track {
 
     result.macs = macs_ / static_cast<double>(result.items);
     result.macs_fraction = macs_ / dense_macs_;
+    result.deciding_fraction = deciding_ / dense_macs_;
     count_exits(result);
     const std::vector<bool> here = disturbed(), there = dense.disturbed();
     double seconds = 0.0, dense_seconds = 0.0;
@@ -146,7 +148,7 @@ class Track {
   Answers answers_;
   bool language_model_ = false;
 
-  double macs_ = 0.0, dense_macs_ = 0.0;
+  double macs_ = 0.0, dense_macs_ = 0.0, deciding_ = 0.0;
   std::vector<Run> runs_;
 };
 
@@ -186,7 +188,10 @@ json to_json(const Result& result) {
     }
   }
   if (!std::isnan(result.bits)) object["bits"] = result.bits;
-  if (!result.units.empty()) object["units"] = to_json(result.units);
+  if (!result.units.empty()) {
+    object["units"] = to_json(result.units);
+    object["deciding_fraction"] = result.deciding_fraction;
+  }
   if (!result.exits.empty()) {
     object["blocks"] = result.blocks;
     object["exits"] = result.exits;

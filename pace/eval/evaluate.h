@@ -49,6 +49,10 @@ struct Result {
   /// Of a language model: the mean cross-entropy of a token, in bits; otherwise NaN.
   double bits = std::numeric_limits<double>::quiet_NaN();
   std::vector<StageUnits> units = {};  ///< stage by stage, where stages or steps halt
+  /// Share of the dense model's MACs that their halting units take, a part of macs_fraction. The
+  /// SACT paper counts what is left: 2 * (macs_fraction - deciding_fraction) * dense MACs, in
+  /// FLOPs.
+  double deciding_fraction = 0.0;
 };
 
 struct Evaluation {

@@ -26,13 +26,13 @@ void train_halting(LoadedModel& loaded, const HaltingTraining& options, Loader& 
     pass.form = Form::kRelaxed;
     pass.noise = 1.0;
     pass.generator = generator;
-    const double lowered = options.range > 0.0 ? draw_share(generator) : 0.0;
-    pass.price = -options.range * lowered;
+    const double share = options.range > 0.0 ? draw_share(generator) : 0.0;
+    pass.price = -options.range * share / (1.0 - share);
     const Tensor logits = model.forward(batch.inputs, pass).to(at::kFloat);
     Tensor loss = answer_loss(logits, batch);
     double units = 0.0;
     for (const Ponder& stage : pass.ledger.ponders()) {
-      loss = loss + options.ponder * (1.0 - lowered) * stage.cost.mean();
+      loss = loss + options.ponder * (1.0 - share) * stage.cost.mean();
       units += stage.units.to(at::kFloat).mean().item<double>();
     }
     loss.backward();

@@ -8,11 +8,10 @@ namespace pace {
 struct HaltingTraining {
   FinetuneOptions finetune;
   double ponder = 0.01;  ///< weight of the ponder cost, tau
-  /// What the dial passes over between tau and no ponder cost at all, in halting logits: every
-  /// second batch or so draws a share of it, lowers all halting logits by that much and counts tau
-  /// less by the same share, so that one network serves all budgets from its own up. 0: always tau,
-  /// as published.
-  double range = 4.0;
+  /// Every second batch or so draws u in (0, 1), counts the ponder cost as (1 - u) tau and lowers
+  /// all halting logits by range * u / (1 - u), so that one network serves the budgets above its
+  /// own up to that at which nothing halts. 0: never, as published.
+  double range = 2.0;
 };
 
 /// Trains by cross-entropy against the loader's targets, and tau times the sum over stages of the

@@ -71,7 +71,86 @@ TEST(HaltingCommand, RefusesWhatIsOfAnotherMethod) {
   PACE_EXPECT_FAILS(pace(adapt + "--exits dact"), 1, "tells classes apart");
   PACE_EXPECT_FAILS(pace("adapt --halting act --model " + Workspace::get().dense() + " --data " +
                          Residual::data() + " --out " + Residual::get().path("no")),
-                    1, "feature maps");
+                    1, "residual networks and LSTMs");
+}
+
+/// An LSTM that continues a text of few rules, and one whose time steps halt.
+class Language {
+ public:
+  static const Language& get() {
+    static const Language language;
+    return language;
+  }
+
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string data() const { return "text:" + path("text.txt"); }
+  std::string adapting() const {
+    return "adapt --threads 1 --batch 4 --calibration 4 --model " + path("dense") + " --data " +
+           data() + " ";
+  }
+
+ private:
+  Language() {
+    std::string text;
+    for (int line = 0; line < 400; ++line) text += line % 3 ? "to be or not\n" : "to see or not\n";
+    write_text(folder_ / "text.txt", text);
+    write_text(folder_ / "config.json", json{{"model_type", "lstm-lm"},
+                                             {"vocab_size", 256},
+                                             {"embedding_size", 12},
+                                             {"hidden_size", 48},
+                                             {"max_length", 300}}
+                                            .dump());
+    train_ = pace("train --threads 1 --batch 2 --architecture " + path("config.json") +
+                  " --tokenizer recipes/shakespeare-lstm/tokenizer --data " + data() +
+                  " --epochs 20 --rate 3e-2 --held-out 3 --json --out " + path("dense"));
+    adapt_ = pace(adapting() + "--halting act --steps 3 --ponder 0.01 --epochs 8 --rate 1e-2 " +
+                  "--json --out " + path("act"));
+  }
+
+  TemporaryFolder folder_;
+
+ public:
+  Outcome train_, adapt_;
+};
+
+TEST(HaltingCommand, TrainsAdaptsAndMeasuresALanguageModel) {
+  const Language& language = Language::get();
+  ASSERT_EQ(language.train_.status, 0) << language.train_.err;
+  EXPECT_LT(language.train_.parsed().at("held_out_bits"), 0.8);
+  ASSERT_EQ(language.adapt_.status, 0) << language.adapt_.err;
+  const std::string model = language.path("act");
+  EXPECT_EQ(pace("info --json " + model).parsed().at("halting").at("method"), "act");
+  const Outcome eval =
+      pace("eval --json --budgets 1,0.6 --model " + model + " --dense " + language.path("dense") +
+           " --data " + language.data() + " --report " + language.path("report.html"));
+  ASSERT_EQ(eval.status, 0) << eval.err;
+  const json budgets = eval.parsed().at("budgets");
+  EXPECT_LT(budgets[0].at("bits"), 0.8);
+  const json units = budgets[1].at("units")[0];
+  EXPECT_EQ(units.at("most"), 3);
+  EXPECT_LT(units.at("mean").get<double>(), 2.0);
+  EXPECT_GT(budgets[0].at("deciding_fraction").get<double>(), 0.0);
+  EXPECT_NE(read_text(language.path("report.html")).find("Where in the text"), std::string::npos);
+  const Outcome next = pace("predict --json --model " + model + " 'to be or no'");
+  EXPECT_EQ(next.parsed().at("label"), "t") << next.err;
+  EXPECT_EQ(next.parsed().at("units")[0].at("stage"), "step");
+  EXPECT_NE(read_text(model + "/README.md").find("language model"), std::string::npos);
+}
+
+TEST(HaltingCommand, NamesWhatALanguageModelCannotDo) {
+  const Language& language = Language::get();
+  const std::string adapt = language.adapting() + "--out " + language.path("no") + " ";
+  PACE_EXPECT_FAILS(pace(adapt + "--halting sact --steps 3"), 1, "feature maps");
+  PACE_EXPECT_FAILS(pace(adapt + "--halting act"), 1, "computed twice at least");
+  PACE_EXPECT_FAILS(pace(adapt + "--steps 3"), 2, "--steps needs --halting");
+  PACE_EXPECT_FAILS(pace("eval --model " + language.path("dense") + " --data " + Residual::data()),
+                    1, "give text:FILE");
+  PACE_EXPECT_FAILS(
+      pace("eval --model " + Residual::get().path("dense") + " --data " + language.data()), 1,
+      "has no classes");
+  PACE_EXPECT_FAILS(
+      pace(Residual::get().adapting() + "--halting act --steps 3 --out " + language.path("no")), 1,
+      "only an LSTM repeats");
 }
 
 }  // namespace

@@ -95,5 +95,37 @@ TEST_F(Tables, NameTheLineThatIsWrong) {
   EXPECT_THAT(refused("a\tb\tc\tlabel\n"), HasSubstr("3 others"));
 }
 
+class PlainTexts : public ::testing::Test {
+ protected:
+  std::shared_ptr<const Dataset> text(const std::string& contents) {
+    write_text(folder_ / "a.txt", contents);
+    return open_dataset("text:" + (folder_ / "a.txt").string());
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(PlainTexts, AreCutIntoPassagesOfWholeLines) {
+  const std::string line(99, 'x'), long_line(600, 'y');
+  const std::string all = line + "\n" + line + "\n" + line + "\n\n" + long_line + "\nzw\xC3\xB6lf";
+  const auto data = text(all);
+  ASSERT_EQ(data->size(), 3);
+  EXPECT_EQ(data->text(0).first, line + "\n" + line + "\n" + line + "\n");
+  EXPECT_EQ(data->text(1).first, "\n" + long_line + "\n");
+  EXPECT_EQ(data->text(2).first, "zw\xC3\xB6lf");
+  EXPECT_TRUE(data->classes().empty());
+  EXPECT_THAT(data->name(1), HasSubstr("a.txt, from line 4"));
+  const auto [rest, held] = split(data, 1, 3);
+  EXPECT_EQ(rest->size(), 2);
+  EXPECT_EQ(held->size(), 1);
+}
+
+TEST_F(PlainTexts, NameWhatIsWrong) {
+  EXPECT_THAT(error_of([&] { text(" \n\n"); }), HasSubstr("holds no text"));
+  EXPECT_THAT(error_of([&] { text("one\ntwo\nthr\xFFee\n"); }),
+              ::testing::AllOf(HasSubstr("line 3"), HasSubstr("UTF-8")));
+  EXPECT_THAT(error_of([&] { open_dataset("text:nowhere.txt"); }), HasSubstr("nowhere.txt"));
+}
+
 }  // namespace
 }  // namespace pace

@@ -5,6 +5,7 @@
 #include "pace/base/files.h"
 #include "tests/data/words.h"
 #include "tests/error_of.h"
+#include "tests/temporary_folder.h"
 
 namespace pace {
 namespace {
@@ -51,6 +52,20 @@ TEST(TextLoader, GoesOnInTheMiddleOfAnEpoch) {
   }
   EXPECT_FALSE(resumed.next());
   EXPECT_NE(error_of([&] { whole.start(0, 99); }), "(no error)");
+}
+
+TEST(TextLoader, GivesTheNextTokensOfTextsWithoutClasses) {
+  words::Texts texts;
+  const TemporaryFolder folder;
+  write_text(folder / "a.txt", std::string(300, 'x') + "\na good film\n");
+  const auto data = open_dataset("text:" + (folder / "a.txt").string());
+  TextLoader loader(data, texts.tokenizer(), 16, {.batch = 2});
+  const Batch batch = loader.next().value();
+  EXPECT_FALSE(batch.targets.defined());
+  const at::Tensor tokens = batch.inputs.select(2, 0);
+  ASSERT_EQ(batch.labels.sizes(), tokens.sizes());
+  EXPECT_TRUE(batch.labels.slice(1, 0, -1).equal(tokens.slice(1, 1)));
+  EXPECT_TRUE(batch.labels.select(1, -1).eq(-1).all().item<bool>());
 }
 
 }  // namespace

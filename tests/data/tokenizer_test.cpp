@@ -388,5 +388,16 @@ TEST(Tokenizer, ReadsAddedTokensOfOlderFolders) {
               ElementsAre(1, 3, 4, 3, 2, 1, 2));
 }
 
+TEST(Tokenizer, SaysWhatATokenIsInATextAtByteLevel) {
+  const Tokenizer tokenizer = Tokenizer::open("recipes/shakespeare-lstm/tokenizer");
+  const std::string text = " zw\xC3\xB6lf\n\t~";
+  std::string back;
+  for (const int64_t id : tokenizer.encode(text, 99).ids) back += tokenizer.token(id);
+  EXPECT_EQ(back, text);
+  EXPECT_EQ(tokenizer.vocabulary_size(), 256);
+  EXPECT_EQ(tokenizer.token(256), "");
+  EXPECT_EQ(tokenizer.token(-1), "");
+}
+
 }  // namespace
 }  // namespace pace

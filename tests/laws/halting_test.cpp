@@ -326,6 +326,45 @@ TEST(Pact, SamplesStopAsOftenAsTheEnumeratedLatentVariableSays) {
   EXPECT_LT((units - expected).abs().max().item<double>(), 0.06);
 }
 
+/// The mean of -log p(y | z) + tau z over q(z), against the mean of the relaxed objective over
+/// draws: as the temperature falls, samples become hard and the two the same. Logits and noise that
+/// are both larger are a lower temperature.
+TEST(Pact, RelaxedObjectiveEqualsTheEnumerationOfTheLatentVariable) {
+  const at::NoGradGuard no_grad;
+  constexpr double kTau = 0.3;
+  const OneStage stage(HaltingMethod::kPact);
+  const Tensor labels = at::tensor({0, 1, 2}, at::kLong);
+  const auto objective = [&](const Tensor& logits, const Tensor& cost) {
+    return at::cross_entropy_loss(logits, labels, {}, at::Reduction::None) + kTau * cost;
+  };
+  const Tensor h = halting_scores(stage);
+  Tensor left = at::ones({3}), expected = at::zeros({3});
+  for (int64_t n = 0; n < 4; ++n) {
+    const Tensor stop = n < 3 ? h.select(1, n) : at::ones({3});
+    const Tensor units = at::full({3}, static_cast<double>(n + 1));
+    expected += left * stop * objective(stage.answer(n + 1), units);
+    left = left * (1.0 - stop);
+  }
+  constexpr int kDraws = 4000;
+  constexpr double kSharp = 300.0;
+  for (const auto& [name, tensor] : stage.model.model->parameters().all()) {
+    if (name.starts_with("halting.")) tensor.mul_(kSharp);
+  }
+  Tensor mean = at::zeros({3});
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(1);
+  for (int draw = 0; draw < kDraws; ++draw) {
+    Pass pass = pass_of(Form::kRelaxed, 0.0);
+    pass.noise = kSharp;
+    pass.generator = generator;
+    const Tensor logits = stage.model.model->forward(stage.inputs, pass);
+    mean += objective(logits, pass.ledger.ponders()[0].cost) / kDraws;
+  }
+  EXPECT_LT((mean - expected).abs().max().item<double>(), 0.03);
+  EXPECT_GT((objective(stage.answer(4), at::full({3}, 4.0)) - expected).abs().max().item<double>(),
+            0.1)
+      << "too alike to tell errors";
+}
+
 LoadedModel train(HaltingMethod method, const fs::path& folder, int64_t stop = -1) {
   LoadedModel model = build_halting(small_resnet(), {method}, 3);
   LoaderOptions loading = batches_of(8);
