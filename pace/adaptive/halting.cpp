@@ -234,36 +234,48 @@ struct Going {
   std::vector<float> sums;  ///< empty but for ACT
 };
 
-/// Takes those out that stop after a unit, counts one more unit for the others in `ran`, and
-/// returns what weight each had, stopping or not: float [units], or nothing for PACT, whose result
-/// is the last state.
-Tensor leave(Going& running, const Tensor& logits, double price, int64_t* ran) {
-  const int64_t count = running.units.numel();
-  const int64_t* units = running.units.const_data_ptr<int64_t>();
-  const bool accumulates = !running.sums.empty();
+/// Whether each stops after a unit, PACT: at a halting score of 1/2.
+std::vector<uint8_t> stopping(const Tensor& logits, double price) {
+  std::vector<uint8_t> stops(static_cast<size_t>(logits.numel()));
   const float* logit = logits.const_data_ptr<float>();
-  Tensor weights = accumulates ? at::empty({count}, at::kFloat) : Tensor();
-  float* weight = accumulates ? weights.mutable_data_ptr<float>() : nullptr;
+  for (size_t i = 0; i < stops.size(); ++i) stops[i] = logit[i] + price >= 0.0;
+  return stops;
+}
+
+/// ACT: as the sum of halting scores says. `weights`, float [units], become those of the states.
+std::vector<uint8_t> stopping(const Tensor& logits, double price, std::vector<float>& sums,
+                              Tensor& weights) {
+  std::vector<uint8_t> stops(sums.size());
+  weights = at::empty({logits.numel()}, at::kFloat);
+  const float* logit = logits.const_data_ptr<float>();
+  float* weight = weights.mutable_data_ptr<float>();
+  for (size_t i = 0; i < stops.size(); ++i) {
+    // LibTorch's sigmoid has other bits at the end of a tensor than within.
+    const auto halting = static_cast<float>(1.0 / (1.0 + std::exp(-(logit[i] + price))));
+    stops[i] = sums[i] + halting >= static_cast<float>(1.0 - kEpsilon);
+    weight[i] = stops[i] ? 1.0F - sums[i] : halting;
+    sums[i] += halting;
+  }
+  return stops;
+}
+
+/// Takes those out that stop after unit `number`, which is noted in `ran`.
+void leave(Going& running, const std::vector<uint8_t>& stops, int64_t number, int64_t* ran) {
+  if (std::find(stops.begin(), stops.end(), 1) == stops.end()) return;
+  const int64_t* units = running.units.const_data_ptr<int64_t>();
   Tensor left = at::empty_like(running.units);
   int64_t* to = left.mutable_data_ptr<int64_t>();
   int64_t kept = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    bool stops = logit[i] + price >= 0.0;
-    if (accumulates) {
-      // LibTorch's sigmoid has other bits at the end of a tensor than within.
-      const auto halting = static_cast<float>(1.0 / (1.0 + std::exp(-(logit[i] + price))));
-      const float sum = running.sums[static_cast<size_t>(i)];
-      stops = sum + halting >= static_cast<float>(1.0 - kEpsilon);
-      weight[i] = stops ? 1.0F - sum : halting;
-      running.sums[static_cast<size_t>(kept)] = sum + halting;
+  for (size_t i = 0; i < stops.size(); ++i) {
+    if (stops[i]) {
+      ran[units[i]] = number;
+      continue;
     }
-    to[kept] = units[i];
-    ran[units[i]] += stops ? 0 : 1;
-    kept += stops ? 0 : 1;
+    if (!running.sums.empty()) running.sums[static_cast<size_t>(kept)] = running.sums[i];
+    to[kept++] = units[i];
   }
   running.units = left.narrow(0, 0, kept);
-  if (accumulates) running.sums.resize(static_cast<size_t>(kept));
-  return weights;
+  if (!running.sums.empty()) running.sums.resize(static_cast<size_t>(kept));
 }
 
 }  // namespace
@@ -275,7 +287,7 @@ Tensor StageHalting::executed(const Tensor& states, const Stack& stack, Pass& pa
   const bool positions = config_.by_position();
   const Tensor everyone = at::arange(positions ? grid.rows() : grid.pictures, at::kLong);
   Going running{given.defined() ? given : everyone, {}};
-  Tensor units = at::ones_like(everyone), result;
+  Tensor units = at::full_like(everyone, spec_.blocks), result;
   int64_t* ran = units.mutable_data_ptr<int64_t>();
   if (config_.accumulates()) {
     running.sums.assign(static_cast<size_t>(running.units.numel()), 0.0F);
@@ -294,10 +306,16 @@ Tensor StageHalting::executed(const Tensor& states, const Stack& stack, Pass& pa
   for (size_t unit = 0; unit < scores_.size() && running.units.numel() > 0; ++unit) {
     const Tensor before = running.units;
     const Tensor logits = scores_[unit]->at(before, current, pass);
-    const Tensor weights = leave(running, logits, pass.price, ran);
+    Tensor weights;
+    const std::vector<uint8_t> stops = result.defined()
+                                           ? stopping(logits, pass.price, running.sums, weights)
+                                           : stopping(logits, pass.price);
+    leave(running, stops, static_cast<int64_t>(unit) + 1, ran);
     if (result.defined()) add(before, weights);
     if (running.units.numel() == 0) break;
-    pass.active = rows_of(running.units);
+    // Where nothing has halted, lists would only cost time.
+    const bool everything = running.units.numel() == everyone.numel();
+    pass.active = everything ? Tensor() : rows_of(running.units);
     current = stack.blocks[unit + 1]->forward(current, pass);
   }
   pass.active = given;
