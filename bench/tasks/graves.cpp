@@ -1,8 +1,7 @@
 // Two tasks of arXiv 1603.08983, learned by an LSTM whose time steps may be computed several times:
 //   parity    one vector with -1, 0 and 1; the answer is whether the number of ones is odd
-//   addition  a number of 1 to 5 digits at each of 1 to 5 time steps; from the second on, the
-//   answer
-//             is the sum so far, digit by digit
+//   addition  a number of 1 to 5 digits at each of 2 to 5 time steps, and the sum so far from the
+//             second on, digit by digit
 // Prints, as training goes, the error of executed answers on fresh examples and the mean number of
 // steps, the latter also by how hard the examples are.
 
@@ -90,7 +89,7 @@ class Addition : public Task {
 
   Examples draw(int64_t count, std::mt19937_64& random) const override {
     std::vector<int64_t> lengths(static_cast<size_t>(count));
-    for (int64_t& length : lengths) length = uniform(1, 5, random);
+    for (int64_t& length : lengths) length = uniform(2, 5, random);
     Examples drawn{kernels::Sequences(lengths), {}, {}, {}};
     drawn.inputs = at::zeros({drawn.sequences.rows(), in()});
     drawn.labels = at::full({drawn.sequences.rows(), answers()}, -1, at::kLong);

@@ -175,7 +175,7 @@ struct Exits::Example {
 
 Exits::Exits(const ExitConfig& config, const DepthSpec& spec, Parameters& parameters)
     : config_(config), spec_(spec) {
-  if (spec.classes < 2) fail("exits need a model that tells classes apart; this one has one");
+  if (spec.classes < 2) fail("exits need a transformer that tells classes apart");
   for (int64_t block = 0; block < spec.blocks; ++block) {
     const std::string name = fmt::format("exit.{}.", block);
     heads_.push_back(std::make_unique<Head>(config, spec, name, parameters));

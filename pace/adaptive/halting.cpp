@@ -176,13 +176,12 @@ StageHalting::StageHalting(const HaltingConfig& config, const DepthSpec& spec,
   if (spec.stage.empty()) {
     fail("halting method '{}' is for residual networks and LSTMs", to_string(config.method));
   }
-  if (!spec.maps && spec.blocks < 2) {
-    fail("halting method '{}' needs time steps that are computed twice at least, not once",
-         to_string(config.method));
-  }
   if (config.by_position() && !spec.maps) {
     fail("halting method '{}' is for feature maps; without any, there are act and pact",
          to_string(config.method));
+  }
+  if (!spec.maps && spec.blocks < 2) {
+    fail("ponder_steps is {}; with halting, time steps are computed twice at least", spec.blocks);
   }
   for (int64_t unit = 0; unit + 1 < spec.blocks; ++unit) {
     const std::string name = fmt::format("halting.{}.{}.", spec.stage, unit);

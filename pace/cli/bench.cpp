@@ -237,7 +237,8 @@ std::vector<Lengths> Bench::lengths_for(const LoadedModel& model) const {
     if (!lengths_.empty()) throw UsageError("--tokens is for models that read text");
     return {Lengths{}};
   }
-  return lengths_.empty() ? std::vector<Lengths>{{128, 128}} : lengths_;
+  const int64_t usual = std::min<int64_t>(128, text_limits(model.model->config()).tokens);
+  return lengths_.empty() ? std::vector<Lengths>{{usual, usual}} : lengths_;
 }
 
 int Bench::run(Terminal& terminal) {

@@ -56,10 +56,11 @@ const Result& nearest_half(const std::vector<Result>& results) {
 /// What is printed of a result, under its heading.
 using Cells = std::vector<std::pair<const char*, std::string>>;
 
-Cells cells(const std::string& name, const Result& result, const Result& richest) {
+Cells cells(const std::string& name, const Result& result, const Result& adaptive) {
   Cells out{{"", name}, {"accuracy", percent(result.accuracy)}};
-  if (!std::isnan(richest.bits)) out.emplace_back("bits", fmt::format("{:.3f}", result.bits));
-  if (!richest.units.empty()) {
+  if (!std::isnan(adaptive.bits))
+    out.emplace_back("bits", std::isnan(result.bits) ? "-" : fmt::format("{:.3f}", result.bits));
+  if (!adaptive.units.empty()) {
     const bool halts = !result.units.empty();
     out.emplace_back("units", halts ? fmt::format("{:.2f}", mean_units(result.units)) : "all");
   }
@@ -233,6 +234,12 @@ int Eval::run(Terminal& terminal) {
   if (!dense_folder_.empty()) {
     dense_ = load_dense(dense_folder_, "--dense names the original it was made from");
     dense_->type = type_;
+    const bool text = reads_text(model.model->config()) && reads_text(dense_->model->config());
+    if (text && text_limits(dense_->model->config()).vocabulary !=
+                    text_limits(model.model->config()).vocabulary) {
+      fail("'{}' and '{}' have different vocabularies; --dense must be the original of --model",
+           dense_folder_, model_);
+    }
     if (dense_->model->labels() != model.model->labels()) {
       fail("'{}' and '{}' have different labels; --dense must be the original of --model",
            dense_folder_, model_);

@@ -71,6 +71,7 @@ json describe(const std::string& folder) {
                {"input", describe_input(loaded)},
                {"dense_macs", loaded.model->dense_macs(example_of(loaded)).item<double>()},
                {"labels", loaded.model->labels()},
+               {"vocabulary", reads_text(config) ? json(text_limits(config).vocabulary) : json()},
                {"files", file_sizes(folder)}};
   if (loaded.acm) {
     info["acm"] = loaded.acm->to_json();
@@ -99,7 +100,11 @@ void print(const json& info) {
                                   input["width"].get<int64_t>(), input["channels"].get<int64_t>()));
   line("dense cost",
        with_prefix(info["dense_macs"].get<double>()) + "MACs for it (1 MAC = 2 FLOPs)");
-  line("classes", std::to_string(info["labels"].size()));
+  if (info["labels"].empty()) {
+    line("tokens", std::to_string(info["vocabulary"].get<int64_t>()) + " in the vocabulary");
+  } else {
+    line("classes", std::to_string(info["labels"].size()));
+  }
   if (info.contains("exits")) line("exits", dump(info["exits"]));
   if (info.contains("halting")) line("halting", dump(info["halting"]));
   if (info.contains("acm")) {

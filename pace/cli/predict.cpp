@@ -6,6 +6,7 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <limits>
 #include <numeric>
 
 #include "pace/base/error.h"
@@ -19,7 +20,7 @@ namespace pace::cli {
 namespace {
 
 struct Prediction {
-  at::Tensor logits, probabilities;  ///< float [classes]
+  at::Tensor logits, probabilities;  ///< float [classes], or of the next token [vocabulary]
   double macs = 0.0, macs_fraction = 1.0;
   std::optional<int64_t> blocks;  ///< run; of a model with exits
   std::vector<StageUnits> units;  ///< of a model whose stages or steps halt
@@ -40,6 +41,19 @@ Prepare prepare_texts(std::shared_ptr<const Tokenizer> tokenizer, int64_t most_t
     Text text{line.substr(0, line.find('\t'))};
     if (text.first.size() < line.size()) text.second = line.substr(text.first.size() + 1);
     return pad_tokens({encode(*tokenizer, text, most_tokens)});
+  };
+}
+
+/// A text to be continued, of which the end counts.
+Prepare prepare_prompts(std::shared_ptr<const Tokenizer> tokenizer, int64_t most_tokens) {
+  return [tokenizer = std::move(tokenizer), most_tokens](const std::string& text) {
+    if (!is_utf8(text)) fail("bytes that are no UTF-8");
+    Encoding encoding = tokenizer->encode(text, std::numeric_limits<int64_t>::max());
+    if (encoding.ids.empty()) fail("there is no text");
+    const int64_t extra = std::max<int64_t>(0, std::ssize(encoding.ids) - most_tokens);
+    encoding.ids.erase(encoding.ids.begin(), encoding.ids.begin() + extra);
+    encoding.types.resize(encoding.ids.size());
+    return pad_tokens({encoding});
   };
 }
 
@@ -70,20 +84,23 @@ std::vector<int64_t> ranking(const at::Tensor& probabilities, int64_t top) {
   return order;
 }
 
+/// In double quotes where blanks or control characters would not be seen.
+std::string shown(const std::string& label) {
+  const bool plain = !label.empty() && label.front() > ' ' && label.back() > ' ';
+  return plain ? label : dump(json(label));
+}
+
 std::string depth_of(const Prediction& prediction) {
   if (prediction.blocks) return fmt::format(", {} blocks", *prediction.blocks);
   if (prediction.units.empty()) return {};
   return fmt::format(", {:.2f} units", mean_units(prediction.units));
 }
 
-/// Names of what a model answers: classes, or the tokens that may come next.
-std::vector<std::string> names_of_answers(const LoadedModel& model, const std::string& folder) {
-  std::vector<std::string> names = model.model->labels();
-  if (!names.empty()) return names;
-  const auto tokenizer = tokenizer_of(model, folder);
-  const int64_t vocabulary = text_limits(model.model->config()).vocabulary;
-  for (int64_t id = 0; id < vocabulary; ++id) names.push_back(tokenizer->token(id));
-  return names;
+/// The tokens of a vocabulary as they are in texts.
+std::vector<std::string> tokens_of(const Tokenizer& tokenizer, int64_t vocabulary) {
+  std::vector<std::string> tokens;
+  for (int64_t id = 0; id < vocabulary; ++id) tokens.push_back(tokenizer.token(id));
+  return tokens;
 }
 
 class Predict : public Command {
@@ -113,12 +130,12 @@ class Predict : public Command {
     if (inputs_.empty() && lines_.empty()) {
       throw UsageError(text ? "give texts, or --lines FILE" : "give pictures, JPEG or PNG");
     }
-    const Prepare prepare =
-        text ? prepare_texts(tokenizer_of(model, model_), text_limits(model.model->config()).tokens)
-             : prepare_pictures(processor_of(model, model_));
+    std::vector<std::string> labels = model.model->labels();
+    language_model_ = labels.empty();
+    const Prepare prepare = prepare_for(model, labels);
     const double budget = budget_.budgets(model).front();
     model.pass_at(budget);  // an impossible budget is no fault of the first input
-    const std::vector<std::string> labels = names_of_answers(model, model_);
+
     int64_t asked = 0, failed = 0;
     const auto answer = [&](const std::string& input, const std::string& place) {
       ++asked;
@@ -131,11 +148,43 @@ class Predict : public Command {
     };
     for (const std::string& input : inputs_) answer(input, text ? "'" + input + "': " : "");
     if (!lines_.empty()) answer_lines(answer);
-    if (failed > 0) fail("{} of {} inputs could not be classified", failed, asked);
+    if (failed > 0) fail("{} of {} inputs could not be answered", failed, asked);
     return 0;
   }
 
  private:
+  /// Of a language model, `labels` become its tokens.
+  Prepare prepare_for(const LoadedModel& model, std::vector<std::string>& labels) const {
+    const json& config = model.model->config();
+    if (!reads_text(config)) return prepare_pictures(processor_of(model, model_));
+    const auto tokenizer = tokenizer_of(model, model_);
+    const TextLimits limits = text_limits(config);
+    if (!language_model_) return prepare_texts(tokenizer, limits.tokens);
+    labels = tokens_of(*tokenizer, limits.vocabulary);
+    return prepare_prompts(tokenizer, limits.tokens);
+  }
+
+  /// How many answers to give: all classes only where they are few.
+  int64_t answers() const {
+    constexpr int64_t kNextTokens = 10;
+    if (top_ > 0) return top_;
+    return !json_ ? 1 : language_model_ ? kNextTokens : 0;
+  }
+
+  /// By name; of tokens a list, since different ones may look the same.
+  json probabilities(const std::vector<int64_t>& order, const float* p,
+                     const std::vector<std::string>& labels) const {
+    json out = language_model_ ? json::array() : json::object();
+    for (const int64_t c : order) {
+      if (language_model_) {
+        out.push_back({{"id", c}, {"token", labels.at(c)}, {"probability", p[c]}});
+      } else {
+        out[labels.at(c)] = p[c];
+      }
+    }
+    return out;
+  }
+
   using Answer = std::function<void(const std::string& input, const std::string& place)>;
 
   void answer_lines(const Answer& answer) const {
@@ -155,20 +204,19 @@ class Predict : public Command {
   void print(const std::string& input, const Prediction& prediction,
              const std::vector<std::string>& labels) const {
     const float* p = prediction.probabilities.const_data_ptr<float>();
-    const std::vector<int64_t> order =
-        ranking(prediction.probabilities, top_ > 0 || json_ ? top_ : 1);
+    const std::vector<int64_t> order = ranking(prediction.probabilities, answers());
     if (!json_) {
       std::cout << input << ":";
-      for (const int64_t c : order) std::cout << fmt::format(" {} {}", labels.at(c), percent(p[c]));
+      for (const int64_t c : order) {
+        std::cout << fmt::format(" {} {}", shown(labels.at(c)), percent(p[c]));
+      }
       std::cout << fmt::format(" ({} of the dense operations{})\n",
                                percent(prediction.macs_fraction), depth_of(prediction));
       return;
     }
-    json probabilities = json::object();
-    for (const int64_t c : order) probabilities[labels.at(c)] = p[c];
     json object = {{"input", input},
                    {"label", labels.at(order.front())},
-                   {"probabilities", probabilities},
+                   {"probabilities", probabilities(order, p, labels)},
                    {"macs", prediction.macs},
                    {"macs_fraction", prediction.macs_fraction}};
     if (prediction.blocks) object["blocks"] = *prediction.blocks;
@@ -186,7 +234,7 @@ class Predict : public Command {
   BudgetOptions budget_;
   ThreadOptions threads_;
   int64_t top_ = 0;
-  bool json_ = false, logits_ = false;
+  bool json_ = false, logits_ = false, language_model_ = false;
 };
 
 }  // namespace

@@ -38,10 +38,10 @@ class Dataset {
 ///   idx:PREFIX   PREFIX-images-idx3-ubyte[.gz] and PREFIX-labels-idx1-ubyte[.gz]
 ///   tsv:FILE     a header line, then a line per text: fields between tabs, taken as they are
 ///   csv:FILE     the same between commas, where a field may stand in double quotes
-///   text:FILE      plain text, in passages of whole lines of about kPassage bytes
+///   text:FILE    plain text without classes, in passages of whole lines of about 256 bytes
 /// Of a tsv or csv the column `label` holds the class, the one or two other columns (`id`, `idx`
 /// and `index` left aside) the text or the pair of texts. Throws UsageError for an unknown kind,
-/// Error for an empty or unreadable set, or one with fewer than two classes.
+/// Error for an empty or unreadable set, or one with a single class.
 std::shared_ptr<const Dataset> open_dataset(const std::string& spec);
 
 /// A part of a dataset, by indices.

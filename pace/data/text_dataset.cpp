@@ -206,23 +206,33 @@ class TextTable : public Dataset {
   std::vector<std::string> classes_;
 };
 
+/// The end of the passage that begins at `begin`: with a line, or within a long one after a blank
+/// or at least a whole character. A short rest of the text is no passage of its own.
+size_t end_of_passage(std::string_view text, size_t begin) {
+  constexpr size_t kShort = kPassage / 4, kLong = 2 * kPassage;
+  if (text.size() - begin < kPassage + kShort) return text.size();
+  const size_t line = text.find('\n', begin + kPassage - 1);
+  if (line != std::string_view::npos && line - begin < kLong) return line + 1;
+  if (text.size() - begin <= kLong) return text.size();
+  const size_t gap = text.rfind(' ', begin + kLong - 1);
+  if (gap != std::string_view::npos && gap >= begin + kPassage) return gap + 1;
+  size_t end = begin + kLong;
+  while ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  return end;
+}
+
 class PlainText : public Dataset {
  public:
   explicit PlainText(const fs::path& path) : path_(path.string()), text_(read_text(path)) {
     if (blank(text_)) fail("{} holds no text", path_);
+    check_lines();
     int64_t line = 1;
     for (size_t begin = 0; begin < text_.size();) {
-      Passage passage{begin, begin, line};
-      while (passage.end < text_.size() && passage.end - begin < kPassage) {
-        const size_t end = std::min(text_.find('\n', passage.end), text_.size() - 1) + 1;
-        if (!is_utf8(std::string_view(text_).substr(passage.end, end - passage.end))) {
-          fail("{}, line {}: bytes that are no UTF-8", path_, line);
-        }
-        passage.end = end;
-        ++line;
-      }
-      begin = passage.end;
-      passages_.push_back(passage);
+      const size_t end = end_of_passage(text_, begin);
+      passages_.push_back({begin, end, line});
+      line += std::count(text_.begin() + static_cast<std::ptrdiff_t>(begin),
+                         text_.begin() + static_cast<std::ptrdiff_t>(end), '\n');
+      begin = end;
     }
   }
 
@@ -238,6 +248,17 @@ class PlainText : public Dataset {
   const std::vector<std::string>& classes() const override { return classes_; }
 
  private:
+  void check_lines() const {
+    int64_t number = 1;
+    for (size_t begin = 0; begin < text_.size(); ++number) {
+      const size_t end = std::min(text_.find('\n', begin), text_.size());
+      if (!is_utf8(std::string_view(text_).substr(begin, end - begin))) {
+        fail("{}, line {}: bytes that are no UTF-8", path_, number);
+      }
+      begin = end + 1;
+    }
+  }
+
   struct Passage {
     size_t begin = 0, end = 0;
     int64_t line = 0;  ///< its first, from 1

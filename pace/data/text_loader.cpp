@@ -34,6 +34,10 @@ TextLoader::TextLoader(std::shared_ptr<const Dataset> dataset,
       most_tokens_(most_tokens),
       options_(std::move(options)) {
   check(options_, dataset_->size());
+  if (dataset_->classes().empty() && options_.augment.smoothing > 0.0) {
+    fail("label smoothing of {} is for classes; texts to be continued have none",
+         options_.augment.smoothing);
+  }
 }
 
 void TextLoader::start(int64_t epoch, int64_t first) {

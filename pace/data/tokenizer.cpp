@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "pace/base/error.h"
 #include "pace/data/tokenizer_added.h"
@@ -63,7 +65,9 @@ struct Tokenizer::Parts {
   WordSplitter splitter;
   TokenFinder plain, normalized;  ///< added tokens, by the text in which they are looked for
   TextTemplates templates;
-  std::vector<std::string> tokens;  ///< by id, as they are in a text
+  int64_t vocabulary_size = 0;
+  std::unordered_map<int64_t, std::string> tokens;  ///< of the vocabulary, by id
+  std::unordered_set<int64_t> added_ids;
 
  private:
   void append_normalized(std::u32string_view text, std::vector<int64_t>& ids) const;
@@ -81,10 +85,10 @@ Tokenizer::Parts::Parts(const json& description, const std::string& where)
   for (const AddedToken& token : added) vocabulary.emplace(token.content, token.id);
   templates = read_templates(section(description, "post_processor"), vocabulary, where);
   for (const auto& [token, id] : vocabulary) {
-    if (const auto size = static_cast<size_t>(id) + 1; size > tokens.size()) tokens.resize(size);
-    tokens[static_cast<size_t>(id)] = splitter.original(token);
+    vocabulary_size = std::max(vocabulary_size, id + 1);
+    tokens.emplace(id, token);
   }
-  for (const AddedToken& token : added) tokens[static_cast<size_t>(token.id)] = token.content;
+  for (const AddedToken& token : added) added_ids.insert(token.id);
   const auto rest = std::stable_partition(
       added.begin(), added.end(), [](const AddedToken& token) { return !token.normalized; });
   plain = TokenFinder({added.begin(), rest}, where);
@@ -153,10 +157,12 @@ Encoding Tokenizer::encode(std::string_view first, std::string_view second,
 }
 
 std::string Tokenizer::token(int64_t id) const {
-  return id >= 0 && id < vocabulary_size() ? parts_->tokens[static_cast<size_t>(id)] : "";
+  const auto found = parts_->tokens.find(id);
+  if (found == parts_->tokens.end()) return {};
+  return parts_->added_ids.contains(id) ? found->second : parts_->splitter.original(found->second);
 }
 
-int64_t Tokenizer::vocabulary_size() const { return std::ssize(parts_->tokens); }
+int64_t Tokenizer::vocabulary_size() const { return parts_->vocabulary_size; }
 
 bool is_utf8(std::string_view text) { return unicode::is_utf8(text); }
 

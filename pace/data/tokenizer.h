@@ -51,7 +51,8 @@ class Tokenizer {
   Encoding encode(std::string_view first, std::string_view second, int64_t most_tokens) const;
 
   /// What a token is in a text: its bytes, at byte level, which need not be whole characters;
-  /// otherwise as the vocabulary has it. Empty for an id without a token.
+  /// otherwise with a blank before it unless it goes on with a word (WordPiece's ##). Empty for an
+  /// id without a token.
   std::string token(int64_t id) const;
 
   /// One more than the largest id: what the model's embedding must have rows for.

@@ -70,7 +70,7 @@ size_t byte_level_word(std::u32string_view text) {
 
 /// The characters that stand for the 256 bytes: printable ones of Latin-1 for themselves, the
 /// others, in order, for those from U+0100 on.
-std::array<char32_t, 256> byte_characters() {
+constexpr std::array<char32_t, 256> byte_characters() {
   std::array<char32_t, 256> characters{};
   char32_t next = 0x100;
   for (char32_t byte = 0; byte < 256; ++byte) {
@@ -81,7 +81,7 @@ std::array<char32_t, 256> byte_characters() {
   return characters;
 }
 
-const std::array<char32_t, 256> kCharacters = byte_characters();
+constexpr std::array<char32_t, 256> kCharacters = byte_characters();
 
 /// Replaces the text, and the words that point into it, by its bytes.
 void to_bytes(std::u32string& text, Words& words) {
@@ -138,7 +138,7 @@ WordSplitter::WordSplitter(const json& config, const std::string& where) {
 }
 
 std::string WordSplitter::original(const std::string& token) const {
-  if (kind_ != Kind::kByteLevel) return token;
+  if (kind_ != Kind::kByteLevel) return token.starts_with("##") ? token.substr(2) : " " + token;
   std::string bytes;
   for (const char32_t point : unicode::decode(token)) {
     const auto found = std::find(kCharacters.begin(), kCharacters.end(), point);

@@ -20,7 +20,7 @@ class WordSplitter {
   std::vector<std::u32string_view> operator()(std::u32string& text) const;
 
   /// A token of such words as it was in the text: at byte level the bytes, unless a character of it
-  /// stands for none; otherwise the token itself.
+  /// stands for none; otherwise after a blank, or without the ## of one that goes on with a word.
   std::string original(const std::string& token) const;
 
  private:

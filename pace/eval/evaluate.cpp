@@ -66,10 +66,9 @@ class Track {
     Result result = result_;
     result.accuracy = answers_.accuracy();
     if (language_model_) result.bits = answers_.bits();
-
     result.macs = macs_ / static_cast<double>(result.items);
-    result.macs_fraction = macs_ / dense_macs_;
-    result.deciding_fraction = deciding_ / dense_macs_;
+    result.macs_fraction = macs_ / dense.macs_;
+    result.deciding_fraction = deciding_ / dense.macs_;
     count_exits(result);
     const std::vector<bool> here = disturbed(), there = dense.disturbed();
     double seconds = 0.0, dense_seconds = 0.0;
@@ -105,7 +104,6 @@ class Track {
 
   void add_macs(const Tensor& macs, const Tensor& dense_macs) {
     macs_ += macs.sum().item<double>();
-    dense_macs_ += dense_macs.sum().item<double>();
     const Tensor fractions = (macs / dense_macs).to(at::kFloat);
     const float* begin = fractions.const_data_ptr<float>();
     result_.example_fractions.insert(result_.example_fractions.end(), begin,
@@ -147,8 +145,7 @@ class Track {
   Result result_;
   Answers answers_;
   bool language_model_ = false;
-
-  double macs_ = 0.0, dense_macs_ = 0.0, deciding_ = 0.0;
+  double macs_ = 0.0, deciding_ = 0.0;
   std::vector<Run> runs_;
 };
 
@@ -280,7 +277,9 @@ Evaluation evaluate(const LoadedModel& model, const LoadedModel* dense, Loader& 
   evaluation.indices = run_in_turn(tracks, loader, reporter);
   evaluation.broken = loader.broken();
   evaluation.dense = tracks[0].finish(tracks[0]);
-  if (stand_in) evaluation.dense.accuracy = std::numeric_limits<double>::quiet_NaN();
+  if (stand_in) {
+    evaluation.dense.accuracy = evaluation.dense.bits = std::numeric_limits<double>::quiet_NaN();
+  }
   if (measures_itself) evaluation.budgets.assign(budgets.size(), evaluation.dense);
   for (size_t i = 1; i < tracks.size(); ++i) {
     evaluation.budgets.push_back(tracks[i].finish(tracks[0]));

@@ -33,7 +33,7 @@ struct Result {
   double budget = 1.0;         ///< asked for
   double accuracy = 0.0;       ///< in [0, 1]; of a language model: of the next token
   double macs = 0.0;           ///< mean per example, by the ledger
-  double macs_fraction = 1.0;  ///< of the dense model's
+  double macs_fraction = 1.0;  ///< of the dense model's that was measured beside it
   /// Time, and its share of the dense model's, over all batches, which ran in turn, but those in
   /// which one of the two took three times as long for its MACs as in its median batch.
   double seconds_per_item = 0.0, time_fraction = 1.0;

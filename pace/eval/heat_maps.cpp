@@ -91,7 +91,8 @@ void run_batch(const LoadedModel& model, const ImageProcessor& processor, double
   batch.clear();
 }
 
-/// Tokens and their steps, put together where only several make whole characters.
+/// Tokens and their steps, put together where only several make whole characters; U+FFFD for a
+/// character that was cut off.
 std::vector<TextMap::Piece> pieces_of(const Tokenizer& tokenizer, const Encoding& encoding,
                                       const Tensor& steps) {
   std::vector<TextMap::Piece> pieces;
@@ -106,6 +107,7 @@ std::vector<TextMap::Piece> pieces_of(const Tokenizer& tokenizer, const Encoding
     pieces.push_back(std::exchange(piece, {}));
     tokens = 0;
   }
+  if (tokens > 0) pieces.push_back({"\xEF\xBF\xBD", piece.steps / static_cast<double>(tokens)});
   return pieces;
 }
 
@@ -123,7 +125,8 @@ std::vector<TextMap> text_maps(const LoadedModel& model, const Tokenizer& tokeni
     model.model->forward(pad_tokens({encoding}), pass);
     if (pass.ledger.ponders().empty()) fail("maps of texts need a model whose time steps halt");
     const Ponder& steps = pass.ledger.ponders().front();
-    maps.push_back({dataset.name(index), pieces_of(tokenizer, encoding, steps.units), steps.most});
+    maps.push_back({dataset.name(index), pieces_of(tokenizer, encoding, steps.units),
+                    steps.units.to(at::kDouble).mean().item<double>(), steps.most});
   }
   return maps;
 }

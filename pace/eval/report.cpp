@@ -84,15 +84,17 @@ std::string meter(double fraction) {
 }
 
 /// Columns that only some models have, as their headings or a result's cells.
-std::string more_headings(const Result& richest) {
-  return std::string(std::isnan(richest.bits) ? "" : "<th>bits per token</th>") +
-         (richest.units.empty() ? "" : "<th>mean units</th>");
+std::string more_headings(const Result& adaptive) {
+  return std::string(std::isnan(adaptive.bits) ? "" : "<th>bits per token</th>") +
+         (adaptive.units.empty() ? "" : "<th>mean units</th>");
 }
 
-std::string more_cells(const Result& result, const Result& richest) {
+std::string more_cells(const Result& result, const Result& adaptive) {
   std::string out;
-  if (!std::isnan(richest.bits)) out += fmt::format("<td>{:.3f}</td>", result.bits);
-  if (richest.units.empty()) return out;
+  if (!std::isnan(adaptive.bits)) {
+    out += std::isnan(result.bits) ? "<td>–</td>" : fmt::format("<td>{:.3f}</td>", result.bits);
+  }
+  if (adaptive.units.empty()) return out;
   return out + (result.units.empty() ? "<td>all</td>"
                                      : fmt::format("<td>{:.2f}</td>", mean_units(result.units)));
 }
@@ -213,20 +215,18 @@ std::string on_colour(const std::string& text, double share) {
 /// Pieces on the colour of their steps, those that follow each other on one where it is the same.
 std::string text_figure(const TextMap& map) {
   std::string out;
-  double sum = 0.0;
   for (size_t i = 0; i < map.pieces.size();) {
     const double steps = map.pieces[i].steps;
     std::string text;
     for (; i < map.pieces.size() && map.pieces[i].steps == steps; ++i) {
       text += map.pieces[i].text;
-      sum += steps;
     }
     out += on_colour(text, (steps - 1.0) / static_cast<double>(map.most - 1));
   }
   return fmt::format(
       "<figure><p>{}</p><figcaption><span class=\"share\">{:.2f} steps</span>{}"
       "</figcaption></figure>\n",
-      out, sum / static_cast<double>(map.pieces.size()), svg::escape(map.name));
+      out, map.mean, svg::escape(map.name));
 }
 
 std::string text_maps_section(const Report& report) {
@@ -240,8 +240,8 @@ std::string text_maps_section(const Report& report) {
   std::string out = fmt::format("<div class=\"text-maps\">\n<figure><p>{}</p></figure>\n", scale);
   for (const TextMap& map : report.text_maps) out += text_figure(map);
   return page::section("Where in the text",
-                       fmt::format("How many steps each token took at budget {:g}: the model has "
-                                   "read it, and is about to say what comes next.",
+                       fmt::format("How many steps were taken when the model had read each token, "
+                                   "at budget {:g}.",
                                    report.heat_map_budget),
                        out + "</div>\n");
 }

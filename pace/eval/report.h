@@ -28,7 +28,8 @@ struct TextMap {
   };
   std::string name;
   std::vector<Piece> pieces;
-  int64_t most = 0;  ///< steps that a token can take
+  double mean = 0.0;  ///< steps of a token
+  int64_t most = 0;   ///< that it can take
 };
 
 /// A text with the number of blocks after which it was answered.

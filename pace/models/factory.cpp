@@ -23,10 +23,11 @@ namespace {
 struct Family {
   const char *type, *prefix;  ///< the prefix stands in front of the backbone's tensors
   const char *classifier, *backbone;
-  const char* last;  ///< layer, whose rows are the classes
+  std::string_view last;  ///< layer, whose rows are the classes
   bool reads_text;
   decltype(&make_vit) make;
 };
+constexpr std::string_view kDecoder = "decoder.";  ///< the last layer of language models
 constexpr std::array kFamilies{
     Family{"vit", "vit.", "ViTForImageClassification", "ViTModel", "classifier.", false, make_vit},
     Family{"dinov2", "dinov2.", "Dinov2ForImageClassification", "Dinov2Model", "classifier.", false,
@@ -37,7 +38,7 @@ constexpr std::array kFamilies{
            "classifier.out_proj.", true, make_bert},
     Family{"lstm", "", "LSTMForSequenceClassification", "LSTMModel", "classifier.", true,
            make_lstm},
-    Family{"lstm-lm", "", "LSTMForCausalLM", "LSTMModel", "decoder.", true, make_lstm},
+    Family{"lstm-lm", "", "LSTMForCausalLM", "LSTMModel", kDecoder, true, make_lstm},
     Family{"resnet-cifar", "", "ResNetCifarForImageClassification", "ResNetCifarModel", "linear.",
            false, make_resnet},
     Family{"resnet-torchvision", "", "ResNet", "ResNetModel", "fc.", false, make_resnet},
@@ -46,8 +47,8 @@ constexpr std::array kFamilies{
 /// Whether a tensor belongs to what turns the backbone's states into logits, which a folder of the
 /// backbone alone need not have.
 bool is_head(std::string_view name) {
-  return name.starts_with("classifier.") || name.starts_with("bert.pooler.") ||
-         name.starts_with("linear.") || name.starts_with("fc.");
+  return name.starts_with("classifier.") || name.starts_with("decoder.") ||
+         name.starts_with("bert.pooler.") || name.starts_with("linear.") || name.starts_with("fc.");
 }
 
 /// The family of a config. Throws Error listing what is supported.
@@ -216,6 +217,12 @@ json dense_config(json config, const Family& family, const std::string& where,
   if (config.contains("pace")) {
     fail("{}: the model is adaptive already; a dense one is needed here", where);
   }
+  if (family.last == kDecoder && !options.labels.empty()) {
+    fail("{}: a language model tells no classes apart; it learns from text:FILE", where);
+  }
+  if (family.make == make_lstm && options.layers != 0) {
+    fail("{}: only a transformer can be cut to its first {} layers", where, options.layers);
+  }
   config["architectures"] = json::array({family.classifier});
   if (!options.labels.empty()) set_class_labels(config, options.labels);
   if (options.layers == 0) return config;
@@ -296,7 +303,7 @@ Pass LoadedModel::pass_at(double budget) const {
 LoadedModel load_model(const ModelFolder& folder) {
   const std::string where = (folder.path / "config.json").string();
   const Family& family = family_of(folder.config, where);
-  if (!folder.weights.contains(family.last + std::string("weight"))) {
+  if (!folder.weights.contains(std::string(family.last) + "weight")) {
     fail(
         "{}: the weights hold a backbone without a classifier, so there is nothing to predict; "
         "train one on it first",

@@ -160,7 +160,8 @@ Tensor Lstm::forward(const Tensor& inputs, Pass& pass) const {
   std::vector<Tensor> outputs;
   std::vector<Ponder> ponders;
   for (int64_t time = 0; time < sequences.longest(); ++time) {
-    moment = own ? Moment{products, begins + time} : Moment{by_time[static_cast<size_t>(time)], {}};
+    moment = own ? Moment{products, begins + (lengths - 1).clamp_max(time)}
+                 : Moment{by_time[static_cast<size_t>(time)], {}};
     const Tensor goes_on = time < shortest ? Tensor() : lengths.gt(time);
     const bool picks = goes_on.defined() && pass.form == Form::kExecuted;
     pass.active = picks ? goes_on.nonzero().flatten() : Tensor();
@@ -204,7 +205,8 @@ class LstmModel : public Model {
     if (config_.language_model) {
       pass.ledger.charge_tokens(macs);
       const Tensor logits = sequences.pad(answer_.forward(states, pass.context).to(at::kFloat));
-      return at::constant_pad_nd(logits, {0, 0, 0, inputs.size(1) - sequences.longest()});
+      const int64_t missing = inputs.size(1) - sequences.longest();
+      return missing > 0 ? at::constant_pad_nd(logits, {0, 0, 0, missing}) : logits;
     }
     pass.ledger.charge(macs);
     const Tensor last = (sequences.begins() + sequences.lengths() - 1).to(states.device());

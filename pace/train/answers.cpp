@@ -17,9 +17,23 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, at::Reduction::
                                 how, kNothing);
 }
 
+double mean(double sum, int64_t answers) {
+  if (answers == 0) fail("there is nothing to answer: no text has a second token to foretell");
+  return sum / static_cast<double>(answers);
+}
+
+/// Without their cross-entropies.
+Answers count(const Tensor& logits, const Tensor& labels) {
+  const Tensor local = labels.to(logits.device());
+  return {logits.argmax(-1).eq(local).sum().item<int64_t>(), labels.ge(0).sum().item<int64_t>(),
+          0.0};
+}
+
 }  // namespace
 
-double Answers::bits() const { return nats / static_cast<double>(asked) / std::numbers::ln2; }
+double Answers::accuracy() const { return mean(static_cast<double>(right), asked); }
+
+double Answers::bits() const { return mean(nats, asked) / std::numbers::ln2; }
 
 Answers& Answers::operator+=(const Answers& other) {
   right += other.right;
@@ -29,17 +43,18 @@ Answers& Answers::operator+=(const Answers& other) {
 }
 
 Answers compare(const Tensor& logits, const Tensor& labels) {
-  const Tensor local = labels.to(logits.device());
-  return {logits.argmax(-1).eq(local).sum().item<int64_t>(), labels.ge(0).sum().item<int64_t>(),
-          cross_entropy(logits, labels, at::Reduction::Sum).item<double>()};
+  Answers answers = count(logits, labels);
+  answers.nats = cross_entropy(logits, labels, at::Reduction::Sum).item<double>();
+  return answers;
+}
+
+double accuracy(const Tensor& logits, const Tensor& labels) {
+  return count(logits, labels).accuracy();
 }
 
 Tensor answer_loss(const Tensor& logits, const Batch& batch) {
   if (batch.targets.defined()) {
     return at::cross_entropy_loss(logits, batch.targets.to(logits.device()));
-  }
-  if (!batch.labels.ge(0).any().item<bool>()) {
-    fail("every text of a batch has one token only, so there is no next one to learn");
   }
   return cross_entropy(logits, batch.labels, at::Reduction::Mean);
 }

@@ -11,8 +11,9 @@ struct Answers {
   int64_t right = 0, asked = 0;
   double nats = 0.0;  ///< sum of the cross-entropies
 
-  double accuracy() const { return static_cast<double>(right) / static_cast<double>(asked); }
-  double bits() const;  ///< mean for one answer
+  /// Means for one answer. Throw Error when nothing was asked.
+  double accuracy() const;
+  double bits() const;
   Answers& operator+=(const Answers& other);
 };
 
@@ -20,8 +21,11 @@ struct Answers {
 /// longest], where negative labels ask for nothing.
 Answers compare(const Tensor& logits, const Tensor& labels);
 
-/// The mean cross-entropy against a batch's soft targets or, where it has none, its labels. Throws
-/// Error when the batch asks for nothing.
+/// Their accuracy alone.
+double accuracy(const Tensor& logits, const Tensor& labels);
+
+/// The mean cross-entropy against a batch's soft targets or, where it has none, its labels. Not a
+/// number where those ask for nothing.
 Tensor answer_loss(const Tensor& logits, const Batch& batch);
 
 }  // namespace pace

@@ -291,6 +291,11 @@ LoadedModel distill(const LoadedModel& dense, const DistillOptions& options, Loa
                     const fs::path& run_folder, Reporter& reporter, const DistillHook& hook) {
   options.check();
   if (dense.acm) fail("the model is adaptive already; adapt its dense original");
+  if (dense.model->maps().empty()) {
+    fail(
+        "modules replace maps of tokens, which only transformers have; this model may halt "
+        "instead");
+  }
   Distillation run(dense, options, loader, run_folder, reporter);
   run.phase1();
   if (run.learned_gates()) run.phase2();

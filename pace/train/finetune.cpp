@@ -9,9 +9,9 @@ namespace pace {
 namespace {
 
 bool in_head(std::string_view name) {
-  return name.starts_with("classifier.") || name.starts_with("bert.pooler.") ||
-         name.starts_with("exit.") || name.starts_with("halting.") || name.starts_with("linear.") ||
-         name.starts_with("fc.");
+  return name.starts_with("classifier.") || name.starts_with("decoder.") || name == "rnn.repeat" ||
+         name.starts_with("bert.pooler.") || name.starts_with("exit.") ||
+         name.starts_with("halting.") || name.starts_with("linear.") || name.starts_with("fc.");
 }
 
 /// Decay pulls weights that multiply; what is added or scales a whole channel has no reason to be
@@ -76,8 +76,7 @@ void finetune(LoadedModel& loaded, const FinetuneOptions& options, Loader& loade
     const Tensor logits = model.forward(batch.inputs.to(device), pass).to(at::kFloat);
     const Tensor loss = answer_loss(logits, batch);
     loss.backward();
-    return {{"loss", loss.item<double>()},
-            {"accuracy", compare(logits.detach(), batch.labels).accuracy()}};
+    return {{"loss", loss.item<double>()}, {"accuracy", accuracy(logits.detach(), batch.labels)}};
   };
   trainer.run(finetune_phase(options), loader, finetune_groups(model.parameters(), options),
               objective, hook);

@@ -37,7 +37,7 @@ void train_halting(LoadedModel& loaded, const HaltingTraining& options, Loader& 
     }
     loss.backward();
     return {{"loss", loss.item<double>()},
-            {"accuracy", compare(logits.detach(), batch.labels).accuracy()},
+            {"accuracy", accuracy(logits.detach(), batch.labels)},
             {"units", units}};
   };
   trainer.run(finetune_phase(options.finetune), loader,

@@ -169,7 +169,7 @@ bool Phase::run(const Objective& objective, const EpochHook& hook, Reporter& rep
     if (const auto batch = next_batch()) {
       const StepFigures figures = step(*batch, objective, scale);
       const double seconds = seconds_since(start);
-      progress_.interval.add(figures, batch->labels.numel(), seconds);
+      progress_.interval.add(figures, batch->labels.size(0), seconds);
       progress_.seconds += seconds;
       progress_.step += 1;
     } else {

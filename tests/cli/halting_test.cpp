@@ -133,6 +133,11 @@ TEST(HaltingCommand, TrainsAdaptsAndMeasuresALanguageModel) {
   EXPECT_NE(read_text(language.path("report.html")).find("Where in the text"), std::string::npos);
   const Outcome next = pace("predict --json --model " + model + " 'to be or no'");
   EXPECT_EQ(next.parsed().at("label"), "t") << next.err;
+  EXPECT_EQ(next.parsed().at("probabilities")[0].at("id"), 't');
+  EXPECT_EQ(next.parsed().at("probabilities").size(), 10);
+  const Outcome alone = pace("eval --json --model " + model + " --data " + language.data());
+  EXPECT_TRUE(alone.parsed().at("dense").at("accuracy").is_null()) << alone.err;
+  EXPECT_FALSE(alone.parsed().at("dense").contains("bits"));
   EXPECT_EQ(next.parsed().at("units")[0].at("stage"), "step");
   EXPECT_NE(read_text(model + "/README.md").find("language model"), std::string::npos);
 }
@@ -141,8 +146,22 @@ TEST(HaltingCommand, NamesWhatALanguageModelCannotDo) {
   const Language& language = Language::get();
   const std::string adapt = language.adapting() + "--out " + language.path("no") + " ";
   PACE_EXPECT_FAILS(pace(adapt + "--halting sact --steps 3"), 1, "feature maps");
-  PACE_EXPECT_FAILS(pace(adapt + "--halting act"), 1, "computed twice at least");
+  PACE_EXPECT_FAILS(pace(adapt + "--halting act"), 1, "ponder_steps is 1");
   PACE_EXPECT_FAILS(pace(adapt + "--steps 3"), 2, "--steps needs --halting");
+  PACE_EXPECT_FAILS(pace(adapt + "--exits dact"), 1, "tells classes apart");
+  PACE_EXPECT_FAILS(pace(adapt), 1, "only transformers have");
+  PACE_EXPECT_FAILS(pace("predict --model " + language.path("dense") + " ''"), 1,
+                    "there is no text");
+  PACE_EXPECT_FAILS(pace("train --layers 1 --model " + language.path("dense") + " --data " +
+                         language.data() + " --out " + language.path("no")),
+                    1, "only a transformer can be cut");
+  PACE_EXPECT_FAILS(pace("train --model " + language.path("dense") + " --data " + Residual::data() +
+                         " --out " + language.path("no")),
+                    1, "learns from text:FILE");
+  write_text(language.path("one.txt"), "x");
+  PACE_EXPECT_FAILS(
+      pace("eval --model " + language.path("dense") + " --data text:" + language.path("one.txt")),
+      1, "no text has a second token");
   PACE_EXPECT_FAILS(pace("eval --model " + language.path("dense") + " --data " + Residual::data()),
                     1, "give text:FILE");
   PACE_EXPECT_FAILS(

@@ -4,6 +4,7 @@
 
 #include "pace/base/error.h"
 #include "pace/base/files.h"
+#include "pace/data/tokenizer.h"
 #include "tests/error_of.h"
 #include "tests/temporary_folder.h"
 
@@ -111,8 +112,8 @@ TEST_F(PlainTexts, AreCutIntoPassagesOfWholeLines) {
   const auto data = text(all);
   ASSERT_EQ(data->size(), 3);
   EXPECT_EQ(data->text(0).first, line + "\n" + line + "\n" + line + "\n");
-  EXPECT_EQ(data->text(1).first, "\n" + long_line + "\n");
-  EXPECT_EQ(data->text(2).first, "zw\xC3\xB6lf");
+  EXPECT_EQ(data->text(1).first, "\n" + long_line.substr(0, 511)) << "a long line is cut";
+  EXPECT_EQ(data->text(2).first, long_line.substr(511) + "\nzw\xC3\xB6lf") << "nothing is lost";
   EXPECT_TRUE(data->classes().empty());
   EXPECT_THAT(data->name(1), HasSubstr("a.txt, from line 4"));
   const auto [rest, held] = split(data, 1, 3);
@@ -120,9 +121,27 @@ TEST_F(PlainTexts, AreCutIntoPassagesOfWholeLines) {
   EXPECT_EQ(held->size(), 1);
 }
 
+TEST_F(PlainTexts, AreCutWithinLongLinesAtBlanksAndWholeCharacters) {
+  std::string words, umlauts;
+  for (int i = 0; i < 300; ++i) words += "words ";
+  for (int i = 0; i < 700; ++i) umlauts += "\xC3\xB6";
+  for (const std::string& all : {words, "x" + umlauts}) {
+    const auto data = text(all);
+    std::string back;
+    for (int64_t i = 0; i < data->size(); ++i) {
+      const std::string part = data->text(i).first;
+      EXPECT_TRUE(is_utf8(part));
+      EXPECT_LE(part.size(), 2 * kPassage);
+      EXPECT_TRUE(all != words || part.ends_with(' '));
+      back += part;
+    }
+    EXPECT_EQ(back, all);
+  }
+}
+
 TEST_F(PlainTexts, NameWhatIsWrong) {
   EXPECT_THAT(error_of([&] { text(" \n\n"); }), HasSubstr("holds no text"));
-  EXPECT_THAT(error_of([&] { text("one\ntwo\nthr\xFFee\n"); }),
+  EXPECT_THAT(error_of([&] { text("one\ntwo\nthr\xFF" "ee\n"); }),
               ::testing::AllOf(HasSubstr("line 3"), HasSubstr("UTF-8")));
   EXPECT_THAT(error_of([&] { open_dataset("text:nowhere.txt"); }), HasSubstr("nowhere.txt"));
 }

@@ -397,6 +397,15 @@ TEST(Tokenizer, SaysWhatATokenIsInATextAtByteLevel) {
   EXPECT_EQ(tokenizer.vocabulary_size(), 256);
   EXPECT_EQ(tokenizer.token(256), "");
   EXPECT_EQ(tokenizer.token(-1), "");
+  json wordpiece = {{"model",
+                     {{"type", "WordPiece"},
+                      {"unk_token", "[UNK]"},
+                      {"max_input_chars_per_word", 100},
+                      {"continuing_subword_prefix", "##"},
+                      {"vocab", {{"[UNK]", 0}, {"cat", 1}, {"##s", 2}}}}},
+                    {"pre_tokenizer", {{"type", "BertPreTokenizer"}}}};
+  const Tokenizer words(wordpiece, "words");
+  EXPECT_EQ(words.token(1) + words.token(2), " cats");
 }
 
 }  // namespace

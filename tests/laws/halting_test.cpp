@@ -394,6 +394,24 @@ TEST(HaltingTraining, StoppedAndResumedGivesTheSameWeightsAndStatistics) {
   }
 }
 
+TEST(HaltingTraining, KeepsTheStatisticsOfTheDenseNetwork) {
+  const TemporaryFolder folder;
+  const LoadedModel before = small_resnet(),
+                    after = train(HaltingMethod::kSpatialPact, folder.path());
+  int kept = 0, changed = 0;
+  for (const auto& [name, tensor] : before.model->parameters().all()) {
+    const bool same = tensor.equal(after.model->parameters().at(name));
+    if (name.find("running_") != std::string::npos) {
+      EXPECT_TRUE(same) << name;
+      ++kept;
+    } else {
+      changed += same ? 0 : 1;
+    }
+  }
+  EXPECT_GT(kept, 0);
+  EXPECT_GT(changed, 0);
+}
+
 TEST(Halting, IsRefusedWhereItHasNoMeaning) {
   EXPECT_THROW(build_halting(testing_models::small_model(), {HaltingMethod::kAct}, 3), Error);
   EXPECT_THROW(build_halting(small_lstm(3), {HaltingMethod::kSact}, 3), Error);

@@ -13,6 +13,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 using testing_models::logits_of;
+using testing_models::randomise;
 using testing_models::small_lstm;
 using testing_models::small_lstm_config;
 using testing_models::tokens_of;
@@ -38,8 +39,16 @@ TEST(Lstm, RepeatedStepsGiveOtherAnswersInBothForms) {
   }
 }
 
-TEST(Lstm, ATextHasTheSameBitsWhateverStandsBesideIt) {
-  const LoadedModel model = small_lstm(2);
+class LstmBits : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Models, LstmBits, ::testing::Bool());
+
+TEST_P(LstmBits, OfATextAreTheSameWhateverStandsBesideIt) {
+  const bool halts = GetParam();
+  LoadedModel model = small_lstm(3);
+  if (halts) {
+    model = build_halting(model, {HaltingMethod::kAct}, 1);
+    randomise(model.model->parameters(), 5);
+  }
   const std::vector<int64_t> lengths{6, 1, 11, 6};
   const Tensor tokens = tokens_of(lengths, 4);
   const Tensor together = logits_of(*model.model, tokens);
@@ -68,6 +77,16 @@ TEST(Lstm, RefusesTextsThatAreEmptyOrTooLongOrOfUnknownTokens) {
         answer(at::full({1, 2, 2}, 50, at::kLong));
       },
       ThrowsMessage<Error>(HasSubstr("outside 0..49")));
+}
+
+TEST(Lstm, MayHaltAfterOtherNumbersOfSteps) {
+  const LoadedModel thrice = build_halting(small_lstm(1), {HaltingMethod::kAct}, 1, 3);
+  const LoadedModel twice = build_halting(thrice, {HaltingMethod::kPact}, 1, 2);
+  EXPECT_EQ(twice.model->config().at("ponder_steps"), 2);
+  const WeightSource before = weights_of(*thrice.model);
+  for (const auto& [name, tensor] : twice.model->parameters().all()) {
+    EXPECT_TRUE(tensor.equal(*before(name))) << name;
+  }
 }
 
 TEST(Lstm, NamesWhatIsWrongInAConfig) {

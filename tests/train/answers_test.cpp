@@ -36,12 +36,10 @@ TEST(Answers, OfALanguageModelAreThoseOfTokensThatHaveANextOne) {
 }
 
 TEST(Answers, NeedSomethingToAsk) {
-  Batch batch;
-  batch.labels = at::full({2, 1}, -1, at::kLong);
-  EXPECT_THAT(error_of([&] {
-                answer_loss(at::zeros({2, 1, 4}), batch);
-              }),
-              ::testing::HasSubstr("one token only"));
+  const Answers none = compare(at::zeros({2, 1, 4}), at::full({2, 1}, -1, at::kLong));
+  EXPECT_THAT(error_of([&] { none.accuracy(); }),
+              ::testing::HasSubstr("no text has a second token"));
+  EXPECT_THAT(error_of([&] { none.bits(); }), ::testing::HasSubstr("nothing to answer"));
 }
 
 }  // namespace
