@@ -141,7 +141,11 @@ TEST_F(PlainTexts, AreCutWithinLongLinesAtBlanksAndWholeCharacters) {
 
 TEST_F(PlainTexts, NameWhatIsWrong) {
   EXPECT_THAT(error_of([&] { text(" \n\n"); }), HasSubstr("holds no text"));
-  EXPECT_THAT(error_of([&] { text("one\ntwo\nthr\xFF" "ee\n"); }),
+  EXPECT_THAT(error_of([&] {
+                text(
+                    "one\ntwo\nthr\xFF"
+                    "ee\n");
+              }),
               ::testing::AllOf(HasSubstr("line 3"), HasSubstr("UTF-8")));
   EXPECT_THAT(error_of([&] { open_dataset("text:nowhere.txt"); }), HasSubstr("nowhere.txt"));
 }
