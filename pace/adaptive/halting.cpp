@@ -62,7 +62,7 @@ class StageHalting::Score {
  public:
   Score(const HaltingConfig& config, const DepthSpec& spec, const std::string& name,
         Parameters& parameters)
-      : score_(make(config, spec, name, parameters)) {}
+      : score_(make(config, spec, name, parameters)), begin_(spec.begin), dim_(spec.dim) {}
 
   /// Of all pictures or positions, differentiable.
   Tensor everywhere(const Tensor& states, Pass& pass) const {
@@ -70,7 +70,7 @@ class StageHalting::Score {
     const auto macs = static_cast<double>(score_.mean_macs() + positions);
     pass.ledger.charge(macs);
     pass.ledger.charge_deciding(macs * static_cast<double>(pass.grid.pictures));
-    return score_.forward(states, pass.grid, pass.context).to(at::kFloat);
+    return score_.forward(seen(states), pass.grid, pass.context).to(at::kFloat);
   }
 
   /// Of these only, int64 in rising order: float on the CPU.
@@ -89,7 +89,7 @@ class StageHalting::Score {
     const auto pictures = std::accumulate(counts.begin(), counts.end(), int64_t{0});
     pass.ledger.charge_deciding(static_cast<double>(units.numel() * score_.position_macs() +
                                                     pictures * score_.mean_macs()));
-    return score_.forward_at(units, states, grid, pass.context).to(at::kCPU, at::kFloat);
+    return score_.forward_at(units, seen(states), grid, pass.context).to(at::kCPU, at::kFloat);
   }
 
  private:
@@ -103,7 +103,12 @@ class StageHalting::Score {
             parameters.add(name + "conv.weight", {1, spec.dim, 3, 3}, Initial::normal(kDeviation))};
   }
 
+  Tensor seen(const Tensor& states) const {
+    return states.size(1) == dim_ ? states : states.narrow(1, begin_, dim_).contiguous();
+  }
+
   kernels::MapScore score_;
+  int64_t begin_, dim_;  ///< of the columns that are seen
 };
 
 /// What the relaxed form keeps of every picture or position on the way through the units.

@@ -79,11 +79,15 @@ class DepthPolicy {
 
 /// What a backbone says of its blocks when it asks for a depth policy.
 struct DepthSpec {
-  int64_t blocks = 0, dim = 0;
+  int64_t blocks = 0;
+  int64_t dim = 0;          ///< columns of the states that a policy looks at
   int64_t classes = 0;      ///< that the readout tells apart; 0 where it gives states
   double deviation = 0.02;  ///< of initial weights
   std::string stage = {};   ///< its name, in a backbone that has several stacks of blocks
   bool maps = false;        ///< whether states are positions of feature maps
+  /// Columns [begin, begin + dim) of the states are what tells when to stop; the rest, such as the
+  /// cells of an LSTM, have no bounds.
+  int64_t begin = 0;
 };
 
 /// Builds the policy of a spec with its parameters.

@@ -130,8 +130,11 @@ Lstm::Lstm(const LstmShape& shape, Parameters& parameters, const DepthBuilder& b
     from_output_.push_back(add("hh", layer, shape.hidden));
   }
   if (shape.steps > 1) repeat_ = parameters.add("rnn.repeat", {gates}, Initial::normal(deviation));
-  depth_ = build_depth(
-      {.blocks = shape.steps, .dim = 2 * shape.hidden * shape.layers, .stage = "step"}, parameters);
+  depth_ = build_depth({.blocks = shape.steps,
+                        .dim = shape.hidden,
+                        .stage = "step",
+                        .begin = 2 * shape.hidden * (shape.layers - 1)},
+                       parameters);
 }
 
 Lstm::~Lstm() = default;
