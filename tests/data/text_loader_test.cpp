@@ -57,7 +57,9 @@ TEST(TextLoader, GoesOnInTheMiddleOfAnEpoch) {
 TEST(TextLoader, GivesTheNextTokensOfTextsWithoutClasses) {
   words::Texts texts;
   const TemporaryFolder folder;
-  write_text(folder / "a.txt", std::string(300, 'x') + "\na good film\n");
+  std::string text(300, 'x');
+  text += "\na good film\n";
+  write_text(folder / "a.txt", text);
   const auto data = open_dataset("text:" + (folder / "a.txt").string());
   TextLoader loader(data, texts.tokenizer(), 16, {.batch = 2});
   const Batch batch = loader.next().value();
