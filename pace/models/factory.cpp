@@ -44,13 +44,6 @@ constexpr std::array kFamilies{
     Family{"resnet-torchvision", "", "ResNet", "ResNetModel", "fc.", false, make_resnet},
 };
 
-/// Whether a tensor belongs to what turns the backbone's states into logits, which a folder of the
-/// backbone alone need not have.
-bool is_head(std::string_view name) {
-  return name.starts_with("classifier.") || name.starts_with("decoder.") ||
-         name.starts_with("bert.pooler.") || name.starts_with("linear.") || name.starts_with("fc.");
-}
-
 /// The family of a config. Throws Error listing what is supported.
 const Family& family_of(const json& config, const std::string& where) {
   if (!config.is_object()) fail("{}: the config must be a JSON object", where);
@@ -282,6 +275,11 @@ HeadNames head_names(const WeightSource& known) {
 }
 
 }  // namespace
+
+bool is_head(std::string_view name) {
+  return name.starts_with("classifier.") || name.starts_with("decoder.") ||
+         name.starts_with("bert.pooler.") || name.starts_with("linear.") || name.starts_with("fc.");
+}
 
 Pass LoadedModel::pass_at(double budget) const {
   if (!(budget > 0.0 && budget <= 1.0)) {

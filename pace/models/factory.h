@@ -67,6 +67,10 @@ std::unique_ptr<Model> build_model(const json& config, const std::string& where,
                                    const MapBuilder& build_map,
                                    const DepthBuilder& build_depth = run_all);
 
+/// Whether a tensor belongs to what turns a backbone's states into logits, which a folder of the
+/// backbone alone need not have.
+bool is_head(std::string_view name);
+
 /// Whether a model of this config takes tokens of text and not pictures.
 bool reads_text(const json& config);
 /// Most tokens of a text that a model of such a config takes, and how many tokens it knows.

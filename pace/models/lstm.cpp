@@ -163,9 +163,11 @@ Tensor Lstm::forward(const Tensor& inputs, Pass& pass) const {
   std::vector<Tensor> outputs;
   std::vector<Ponder> ponders;
   for (int64_t time = 0; time < sequences.longest(); ++time) {
-    moment = own ? Moment{products, begins + (lengths - 1).clamp_max(time)}
-                 : Moment{by_time[static_cast<size_t>(time)], {}};
     const Tensor goes_on = time < shortest ? Tensor() : lengths.gt(time);
+    // The last token again of a sequence that has ended: what becomes of it is not used.
+    const Tensor place = goes_on.defined() ? (lengths - 1).clamp_max(time) : at::full({}, time);
+    moment =
+        own ? Moment{products, begins + place} : Moment{by_time[static_cast<size_t>(time)], {}};
     const bool picks = goes_on.defined() && pass.form == Form::kExecuted;
     pass.active = picks ? goes_on.nonzero().flatten() : Tensor();
     const Tensor next = depth_->run(states, stack, pass);

@@ -9,9 +9,8 @@ namespace pace {
 namespace {
 
 bool in_head(std::string_view name) {
-  return name.starts_with("classifier.") || name.starts_with("decoder.") || name == "rnn.repeat" ||
-         name.starts_with("bert.pooler.") || name.starts_with("exit.") ||
-         name.starts_with("halting.") || name.starts_with("linear.") || name.starts_with("fc.");
+  return is_head(name) || name.starts_with("exit.") || name.starts_with("halting.") ||
+         name == "rnn.repeat";
 }
 
 /// Decay pulls weights that multiply; what is added or scales a whole channel has no reason to be
