@@ -130,11 +130,8 @@ Lstm::Lstm(const LstmShape& shape, Parameters& parameters, const DepthBuilder& b
     from_output_.push_back(add("hh", layer, shape.hidden));
   }
   if (shape.steps > 1) repeat_ = parameters.add("rnn.repeat", {gates}, Initial::normal(deviation));
-  depth_ = build_depth({.blocks = shape.steps,
-                        .dim = shape.hidden,
-                        .stage = "step",
-                        .begin = 2 * shape.hidden * (shape.layers - 1)},
-                       parameters);
+  depth_ = build_depth(
+      {.blocks = shape.steps, .dim = shape.hidden, .stage = "step", .begin = top()}, parameters);
 }
 
 Lstm::~Lstm() = default;
@@ -155,10 +152,8 @@ Tensor Lstm::forward(const Tensor& inputs, Pass& pass) const {
   stack.readout = [](const Tensor& states, Pass&) { return states; };
 
   const Tensor begins = sequences.begins(), lengths = sequences.lengths();
-  const int64_t shortest = lengths.min().item<int64_t>(),
-                last = 2 * shape_.hidden * (shape_.layers - 1);
-  Tensor states = at::zeros({sequences.count(), 2 * shape_.hidden * shape_.layers},
-                            inputs.options().dtype(at::kFloat));
+  const int64_t shortest = lengths.min().item<int64_t>();
+  Tensor states = at::zeros({sequences.count(), width()}, inputs.options().dtype(at::kFloat));
   pass.grid = {sequences.count(), 1, 1};
   std::vector<Tensor> outputs;
   std::vector<Ponder> ponders;
@@ -175,7 +170,7 @@ Tensor Lstm::forward(const Tensor& inputs, Pass& pass) const {
                  ? at::where(goes_on.to(next.device()).unsqueeze(1), next, states)
                  : next;
     // A copy, since the next step may renew the states where they lie.
-    outputs.push_back(states.narrow(1, last, shape_.hidden).clone());
+    outputs.push_back(states.narrow(1, top(), shape_.hidden).clone());
     for (Ponder& ponder : pass.ledger.take_ponders()) ponders.push_back(std::move(ponder));
   }
   pass.active = Tensor();

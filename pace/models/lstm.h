@@ -33,6 +33,8 @@ class Lstm {
   class Step;
   struct Moment;
 
+  int64_t width() const { return 2 * shape_.hidden * shape_.layers; }  ///< of a row of states
+  int64_t top() const { return width() - 2 * shape_.hidden; }  ///< its column of the last output
   int64_t input_macs() const { return 4 * shape_.hidden * shape_.input; }
   int64_t step_macs() const { return 4 * shape_.hidden * shape_.hidden * (2 * shape_.layers - 1); }
 
