@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 namespace pace::kernels {
 
@@ -46,7 +47,7 @@ struct ScoreCall {
   int64_t channels = 0, lines = 0, columns = 0;
   const float* mean_weight = nullptr;  ///< [channels]
   float bias = 0;
-  const float* weight = nullptr;  ///< [3, 3, channels]
+  const float* weight = nullptr;  ///< [3 + 1, 3, channels], the last line zeros
 };
 
 /// Rows that each run their own number of learners.

@@ -43,14 +43,15 @@ Tensor MapScore::forward_at(const Tensor& units, const Tensor& x, const Grid& gr
             [&](int64_t task, float*) { kernels.mean_score(call, picture[task]); });
   if (!by_position()) return of_pictures.index_select(0, units);
 
-  const auto weight = channels_last_.of({conv_weight_}, [&] {
-    return conv_weight_.detach().permute({0, 2, 3, 1}).contiguous();
+  const auto weight = weight_lines_.of({conv_weight_}, [&] {
+    return at::constant_pad_nd(conv_weight_.detach().squeeze(0).permute({1, 2, 0}),
+                               {0, 0, 0, 0, 0, 1});
   });
   Tensor out = at::empty({units.numel()}, x.options());
   call.weight = weight->const_data_ptr<float>();
   call.rows = units.const_data_ptr<int64_t>();
   call.y = out.mutable_data_ptr<float>();
-  constexpr int64_t kRows = 512;  // of a task
+  constexpr int64_t kRows = 1024;  // of a task: a few microseconds
   const int64_t count = units.numel();
   run_tasks((count + kRows - 1) / kRows, 0, [&](int64_t task, float*) {
     kernels.score(call, task * kRows, std::min(kRows, count - task * kRows));

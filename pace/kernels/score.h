@@ -33,7 +33,8 @@ class MapScore {
 
  private:
   Tensor mean_weight_, bias_, conv_weight_;
-  Prepared<Tensor> channels_last_;  ///< of the convolution's weight: [3, 3, channels]
+  Prepared<Tensor>
+      weight_lines_;  ///< the convolution's weight and a line of zeros: [3 + 1, 3, channels]
 };
 
 }  // namespace pace::kernels
