@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 #include "pace/base/error.h"
@@ -242,7 +243,8 @@ struct Going {
 std::vector<uint8_t> stopping(const Tensor& logits, double price) {
   std::vector<uint8_t> stops(static_cast<size_t>(logits.numel()));
   const float* logit = logits.const_data_ptr<float>();
-  for (size_t i = 0; i < stops.size(); ++i) stops[i] = logit[i] + price >= 0.0;
+  const auto raise = static_cast<float>(price);
+  for (size_t i = 0; i < stops.size(); ++i) stops[i] = logit[i] + raise >= 0.0F;
   return stops;
 }
 
@@ -265,7 +267,7 @@ std::vector<uint8_t> stopping(const Tensor& logits, double price, std::vector<fl
 
 /// Takes those out that stop after unit `number`, which is noted in `ran`.
 void leave(Going& running, const std::vector<uint8_t>& stops, int64_t number, int64_t* ran) {
-  if (std::find(stops.begin(), stops.end(), 1) == stops.end()) return;
+  if (!std::memchr(stops.data(), 1, stops.size())) return;
   const int64_t* units = running.units.const_data_ptr<int64_t>();
   Tensor left = at::empty_like(running.units);
   int64_t* to = left.mutable_data_ptr<int64_t>();

@@ -93,7 +93,7 @@ void Conv::run(const Tensor& rows, const Tensor& x, const Grid& grid, const Conv
   const auto packed =
       packed_.of(context, {weight_, norm_.weight, norm_.bias, norm_.mean, norm_.variance}, [&] {
         const CpuKernels kernels = cpu_kernels(context);
-        const bool narrow = weight_.size(0) <= kernels.lanes;
+        const bool narrow = weight_.size(0) <= kernels.lanes && side() <= ConvCall::kWidest;
         const int64_t width = narrow ? kernels.lanes : kernels.panel;
         const Tensor factor = scale().detach();
         const Tensor folded = (weight_.detach() * factor.view({-1, 1, 1, 1})).permute({0, 2, 3, 1});

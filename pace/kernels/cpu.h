@@ -23,6 +23,8 @@ struct ProductCall {
 /// y = relu(x * weight + bias + residual), with a square kernel and as much padding on each side as
 /// keeps a map's size.
 struct ConvCall {
+  static constexpr int64_t kWidest = 7;  ///< side of a kernel with narrow panels
+
   const float* x = nullptr;         ///< [pictures * lines * columns, in]
   float* y = nullptr;               ///< [pictures * out_lines * out_columns, out]
   const float* residual = nullptr;  ///< of y's shape, y itself perhaps; or null: nothing is added
@@ -41,13 +43,11 @@ struct ConvCall {
 /// convolution of 3 x 3 added to its picture's.
 struct ScoreCall {
   const float* x = nullptr;       ///< [pictures * lines * columns, channels]
-  float* of_pictures = nullptr;   ///< [pictures]
   float* y = nullptr;             ///< [rows]
   const int64_t* rows = nullptr;  ///< that are computed
   int64_t channels = 0, lines = 0, columns = 0;
   const float* mean_weight = nullptr;  ///< [channels]
-  float bias = 0;
-  const float* weight = nullptr;  ///< [3 + 1, 3, channels], the last line zeros
+  const float* weight = nullptr;       ///< [3 + 1, 3, channels], the last line zeros
 };
 
 /// Rows that each run their own number of learners.
@@ -125,8 +125,9 @@ struct CpuKernels {
   /// The same of a convolution, its rows counted among those computed.
   void (*convolution)(const ConvCall& call, int64_t first, int64_t rows, int64_t panel,
                       int64_t panels, float* scratch);
-  /// The score of a picture; those of rows [first, first + rows), given their pictures'.
-  void (*mean_score)(const ScoreCall& call, int64_t picture);
+  /// The sum over positions [first, first + rows) of their products with the mean's weight; what
+  /// the convolution gives at those that are computed from the `first`-th on.
+  float (*mean_score)(const ScoreCall& call, int64_t first, int64_t rows);
   void (*score)(const ScoreCall& call, int64_t first, int64_t rows);
   /// Rows [first, first + rows) of the order, by their learners or by the dense map.
   void (*learners)(const RaggedCall& call, int64_t first, int64_t rows, float* scratch);

@@ -1,13 +1,20 @@
 #include "pace/kernels/score.h"
 
 #include <algorithm>
-#include <vector>
+#include <numeric>
 
 #include "pace/kernels/isa.h"
 #include "pace/kernels/positions.h"
 #include "pace/kernels/tasks.h"
 
 namespace pace::kernels {
+
+namespace {
+
+/// Positions of a task: their scores take about as long as it takes to call another thread.
+constexpr int64_t kPiece = 256;
+
+}  // namespace
 
 Tensor MapScore::forward(const Tensor& x, const Grid& grid, Context& context) const {
   const Tensor maps = x.view({grid.pictures, grid.lines, grid.columns, x.size(1)});
@@ -28,34 +35,51 @@ Tensor MapScore::forward_at(const Tensor& units, const Tensor& x, const Grid& gr
     return forward(x, grid, uncounted).index_select(0, units.to(x.device()));
   }
   const Tensor input = x.contiguous();
-  Tensor of_pictures = at::empty({grid.pictures}, x.options());
+  const int64_t positions = grid.positions(), pieces = (positions + kPiece - 1) / kPiece;
+  Tensor sums = at::empty({pictures.numel(), pieces}, x.options());
+  Tensor out = at::empty({units.numel()}, x.options());
+  std::shared_ptr<const Tensor> lines;
   ScoreCall call;
   call.x = input.const_data_ptr<float>();
   call.channels = x.size(1);
   call.lines = grid.lines;
   call.columns = grid.columns;
   call.mean_weight = mean_weight_.const_data_ptr<float>();
-  call.bias = *bias_.const_data_ptr<float>();
-  call.of_pictures = of_pictures.mutable_data_ptr<float>();
-  const CpuKernels kernels = cpu_kernels(context);
-  const int64_t* picture = pictures.const_data_ptr<int64_t>();
-  run_tasks(pictures.numel(), 0,
-            [&](int64_t task, float*) { kernels.mean_score(call, picture[task]); });
-  if (!by_position()) return of_pictures.index_select(0, units);
-
-  const auto weight = weight_lines_.of({conv_weight_}, [&] {
-    return at::constant_pad_nd(conv_weight_.detach().squeeze(0).permute({1, 2, 0}),
-                               {0, 0, 0, 0, 0, 1});
-  });
-  Tensor out = at::empty({units.numel()}, x.options());
-  call.weight = weight->const_data_ptr<float>();
   call.rows = units.const_data_ptr<int64_t>();
   call.y = out.mutable_data_ptr<float>();
-  constexpr int64_t kRows = 1024;  // of a task: a few microseconds
-  const int64_t count = units.numel();
-  run_tasks((count + kRows - 1) / kRows, 0, [&](int64_t task, float*) {
-    kernels.score(call, task * kRows, std::min(kRows, count - task * kRows));
+  if (by_position()) {
+    lines = weight_lines_.of({conv_weight_}, [&] {
+      return at::constant_pad_nd(conv_weight_.detach().squeeze(0).permute({1, 2, 0}),
+                                 {0, 0, 0, 0, 0, 1});
+    });
+    call.weight = lines->const_data_ptr<float>();
+  }
+  const CpuKernels kernels = cpu_kernels(context);
+  const int64_t* picture = pictures.const_data_ptr<int64_t>();
+  const int64_t *units_begin = call.rows, *units_end = units_begin + units.numel();
+  float* sum = sums.mutable_data_ptr<float>();
+  run_tasks(sums.numel(), 0, [&](int64_t task, float*) {
+    const int64_t begin = picture[task / pieces] * positions + task % pieces * kPiece;
+    const int64_t end = std::min(begin + kPiece, (picture[task / pieces] + 1) * positions);
+    sum[task] = kernels.mean_score(call, begin, end - begin);
+    if (!by_position()) return;
+    const int64_t* from = std::lower_bound(units_begin, units_end, begin);
+    kernels.score(call, from - units_begin, std::lower_bound(from, units_end, end) - from);
   });
+
+  const float bias = *bias_.const_data_ptr<float>();
+  int64_t row = 0;
+  for (int64_t i = 0; i < pictures.numel(); ++i) {
+    const float whole = std::accumulate(sum + i * pieces, sum + (i + 1) * pieces, 0.0F);
+    const float of_picture = whole / static_cast<float>(positions) + bias;
+    if (!by_position()) {
+      call.y[i] = of_picture;
+      continue;
+    }
+    const int64_t beyond = (picture[i] + 1) * positions;
+    const int64_t end = std::lower_bound(units_begin + row, units_end, beyond) - units_begin;
+    for (; row < end; ++row) call.y[row] += of_picture;
+  }
   return out;
 }
 

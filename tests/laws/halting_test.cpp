@@ -3,6 +3,8 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "pace/base/error.h"
 #include "pace/train/halting_training.h"
 #include "tests/laws/methods.h"
@@ -365,39 +367,90 @@ TEST(Pact, RelaxedObjectiveEqualsTheEnumerationOfTheLatentVariable) {
       << "too alike to tell errors";
 }
 
-LoadedModel train(HaltingMethod method, const fs::path& folder, int64_t stop = -1) {
-  LoadedModel model = build_halting(small_resnet(), {method}, 3);
+std::unique_ptr<Loader> training_data(Backbone backbone) {
+  if (backbone == Backbone::kLstm) return bert().data(24, 8);
   LoaderOptions loading = batches_of(8);
   loading.shuffle = true;
   loading.seed = 9;
-  PictureLoader loader(std::make_shared<Pictures>(24), processor(), loading);
+  return std::make_unique<PictureLoader>(std::make_shared<Pictures>(24), processor(), loading);
+}
+
+HaltingTraining two_epochs() {
   HaltingTraining options;
   options.ponder = 0.1;
   options.finetune.epochs = 2;
   options.finetune.checkpoint_seconds = 1e-9;
+  return options;
+}
+
+void train(LoadedModel& model, Loader& loader, const HaltingTraining& options,
+           const fs::path& folder, int64_t stop = -1) {
   Trainer trainer(folder, {kFinetunePhase}, model.model->parameters().all());
   if (stop >= 0) trainer.stop_after(stop);
   train_halting(model, options, loader, trainer);
+}
+
+LoadedModel train(HaltingMethod method, Backbone backbone, const fs::path& folder,
+                  int64_t stop = -1) {
+  LoadedModel model = build_halting(dense_of(backbone), {method}, 3);
+  train(model, *training_data(backbone), two_epochs(), folder, stop);
   return model;
 }
 
 TEST(HaltingTraining, StoppedAndResumedGivesTheSameWeightsAndStatistics) {
   at::set_num_threads(1);
-  for (const HaltingMethod method : kMethods) {
-    const TemporaryFolder whole, cut;
-    const LoadedModel expected = train(method, whole.path());
-    train(method, cut.path(), 3);
-    const LoadedModel resumed = train(method, cut.path());
-    for (const auto& [name, tensor] : expected.model->parameters().all()) {
-      EXPECT_TRUE(tensor.equal(resumed.model->parameters().at(name))) << name;
+  for (const Backbone backbone : {Backbone::kCifar, Backbone::kLstm}) {
+    for (const HaltingMethod method : kMethods) {
+      if (backbone == Backbone::kLstm && HaltingConfig{method}.by_position()) continue;
+      const TemporaryFolder whole, cut;
+      const LoadedModel expected = train(method, backbone, whole.path());
+      train(method, backbone, cut.path(), 3);
+      const LoadedModel resumed = train(method, backbone, cut.path());
+      for (const auto& [name, tensor] : expected.model->parameters().all()) {
+        EXPECT_TRUE(tensor.equal(resumed.model->parameters().at(name))) << name;
+      }
     }
   }
+}
+
+/// Units that the stages of a network run in a training that changes nothing, all of whose halting
+/// units say to stop at once.
+double units_in_training(double range) {
+  LoadedModel model = build_halting(small_resnet(), {HaltingMethod::kPact}, 3);
+  {
+    const at::NoGradGuard no_grad;
+    for (const auto& [name, tensor] : model.model->parameters().all()) {
+      if (name.starts_with("halting.") && name.ends_with("bias")) tensor.fill_(20.0);
+    }
+  }
+  HaltingTraining options = two_epochs();
+  options.finetune.epochs = 20;
+  options.finetune.learning_rate = 0.0;
+  options.range = range;
+  const TemporaryFolder folder;
+  train(model, *training_data(Backbone::kCifar), options, folder.path());
+  std::istringstream lines(read_text(folder / Trainer::kMetrics));
+  double units = 0.0, steps = 0.0;
+  for (std::string line; std::getline(lines, line);) {
+    const json means = json::parse(line);  // since the line before
+    units += means.at("units").get<double>() * (means.at("step").get<double>() - steps);
+    steps = means.at("step");
+  }
+  return units / steps;
+}
+
+TEST(HaltingTraining, HalfOfTheBatchesHaltLater) {
+  at::set_num_threads(1);
+  constexpr double kOneEach = 2.0, kAll = 6.0;  // of the stages' 2 and 4 units
+  EXPECT_DOUBLE_EQ(units_in_training(0.0), kOneEach);
+  // So far that every batch that does runs every unit.
+  EXPECT_NEAR(units_in_training(1e9), (kOneEach + kAll) / 2, 0.8);
 }
 
 TEST(HaltingTraining, KeepsTheStatisticsOfTheDenseNetwork) {
   const TemporaryFolder folder;
   const LoadedModel before = small_resnet(),
-                    after = train(HaltingMethod::kSpatialPact, folder.path());
+                    after = train(HaltingMethod::kSpatialPact, Backbone::kCifar, folder.path());
   int kept = 0, changed = 0;
   for (const auto& [name, tensor] : before.model->parameters().all()) {
     const bool same = tensor.equal(after.model->parameters().at(name));
