@@ -255,9 +255,10 @@ std::vector<uint8_t> stopping(const Tensor& logits, double price, std::vector<fl
   weights = at::empty({logits.numel()}, at::kFloat);
   const float* logit = logits.const_data_ptr<float>();
   float* weight = weights.mutable_data_ptr<float>();
+  const auto raise = static_cast<float>(price);
   for (size_t i = 0; i < stops.size(); ++i) {
     // LibTorch's sigmoid has other bits at the end of a tensor than within.
-    const auto halting = static_cast<float>(1.0 / (1.0 + std::exp(-(logit[i] + price))));
+    const float halting = 1.0F / (1.0F + std::exp(-(logit[i] + raise)));
     stops[i] = sums[i] + halting >= static_cast<float>(1.0 - kEpsilon);
     weight[i] = stops[i] ? 1.0F - sums[i] : halting;
     sums[i] += halting;
@@ -304,10 +305,8 @@ Tensor StageHalting::executed(const Tensor& states, const Stack& stack, Pass& pa
     return positions ? some : kernels::rows_of_pictures(some, grid);
   };
   const auto add = [&](const Tensor& some, const Tensor& weights) {
-    const Tensor rows = rows_of(some).to(current.device());
     const Tensor each = positions ? weights : weights.repeat_interleave(grid.positions());
-    const Tensor part = current.index_select(0, rows);
-    result.index_add_(0, rows, part * each.to(part).unsqueeze(1));
+    kernels::add_weighted(rows_of(some), each, current, result);
   };
   for (size_t unit = 0; unit < scores_.size() && running.units.numel() > 0; ++unit) {
     const Tensor before = running.units;

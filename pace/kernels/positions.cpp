@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "pace/kernels/dense.h"
+#include "pace/kernels/tasks.h"
+
 namespace pace::kernels {
 
 namespace {
@@ -80,6 +83,28 @@ Tensor pictures_of(const Tensor& rows, const Grid& grid) {
 Tensor rows_of_pictures(const Tensor& pictures, const Grid& grid) {
   const Tensor begins = pictures * grid.positions();
   return (begins.unsqueeze(1) + at::arange(grid.positions(), at::kLong)).flatten();
+}
+
+void add_weighted(const Tensor& rows, const Tensor& weights, const Tensor& states, Tensor& sums) {
+  if (!runs_own_kernels(states)) {
+    const Tensor places = rows.to(states.device());
+    const Tensor part = states.index_select(0, places);
+    sums.index_add_(0, places, part * weights.to(part).unsqueeze(1));
+    return;
+  }
+  constexpr int64_t kRows = 256;  // of a task
+  const int64_t dim = states.size(1), count = rows.numel();
+  const Tensor input = states.contiguous();
+  const int64_t* row = rows.const_data_ptr<int64_t>();
+  const float *weight = weights.const_data_ptr<float>(), *from = input.const_data_ptr<float>();
+  float* to = sums.mutable_data_ptr<float>();
+  run_tasks((count + kRows - 1) / kRows, 0, [&](int64_t task, float*) {
+    for (int64_t i = task * kRows; i < std::min((task + 1) * kRows, count); ++i) {
+      const float *state = from + row[i] * dim, factor = weight[i];
+      float* sum = to + row[i] * dim;
+      for (int64_t d = 0; d < dim; ++d) sum[d] += factor * state[d];
+    }
+  });
 }
 
 }  // namespace pace::kernels

@@ -24,4 +24,8 @@ Tensor pictures_of(const Tensor& rows, const Grid& grid);
 /// All positions of some pictures, int64 in rising order.
 Tensor rows_of_pictures(const Tensor& pictures, const Grid& grid);
 
+/// sums += weights * states in these rows; float32 weights [rows] on the CPU, states and sums [..,
+/// dim]. Nothing is differentiated; each row has the same bits whichever others are given.
+void add_weighted(const Tensor& rows, const Tensor& weights, const Tensor& states, Tensor& sums);
+
 }  // namespace pace::kernels

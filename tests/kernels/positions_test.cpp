@@ -39,6 +39,22 @@ TEST(Positions, RowsOfPicturesAreAllOfTheirs) {
   EXPECT_TRUE(rows.equal(at::tensor({0, 1, 2, 3, 8, 9, 10, 11}, at::kLong)));
 }
 
+TEST(Positions, WeightedRowsAreAddedOfAnyShape) {
+  const at::NoGradGuard no_grad;
+  for (const int64_t count : {1, 3, 256, 700}) {
+    for (const int64_t dim : {1, 5, 16, 67}) {
+      const Tensor states = at::randn({2 * count, dim}, seeded(1));
+      const Tensor rows = at::arange(0, 2 * count, 2, at::kLong);
+      const Tensor weights = at::rand({count}, seeded(2));
+      Tensor sums = at::randn({2 * count, dim}, seeded(3));
+      const Tensor expected =
+          sums.index_add(0, rows, states.index_select(0, rows) * weights.unsqueeze(1));
+      add_weighted(rows, weights, states, sums);
+      EXPECT_TRUE(at::allclose(sums, expected, 1e-6, 1e-6));
+    }
+  }
+}
+
 class Score : public ::testing::TestWithParam<Context> {};
 INSTANTIATE_TEST_SUITE_P(Kernels, Score, ::testing::ValuesIn(contexts_here()), context_name);
 
