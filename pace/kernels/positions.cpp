@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "pace/kernels/dense.h"
@@ -39,20 +40,33 @@ void spread(uint8_t* marks, const Grid& grid, Mask& line, Mask& whole) {
 
 Tensor dilate(const Tensor& rows, const Grid& grid) {
   if (rows.numel() == grid.rows()) return rows;
-  Mask marks(static_cast<size_t>(grid.rows()), 0), line, whole;
-  const int64_t* active = rows.const_data_ptr<int64_t>();
-  for (int64_t i = 0; i < rows.numel(); ++i) marks[static_cast<size_t>(active[i])] = 1;
-  for (int64_t picture = 0; picture < grid.pictures; ++picture) {
-    spread(marks.data() + picture * grid.positions(), grid, line, whole);
-  }
-  Tensor out = at::empty({grid.rows()}, rows.options());
+  const int64_t positions = grid.positions();
+  Mask marks(static_cast<size_t>(grid.rows()), 0);
+  std::vector<int64_t> ends(static_cast<size_t>(grid.pictures));
+  const int64_t *active = rows.const_data_ptr<int64_t>(), *last = active + rows.numel();
+  run_tasks(grid.pictures, 0, [&](int64_t picture, float*) {
+    const int64_t begin = picture * positions;
+    uint8_t* mine = marks.data() + begin;
+    for (const int64_t* row = std::lower_bound(active, last, begin);
+         row < last && *row < begin + positions; ++row) {
+      mine[*row - begin] = 1;
+    }
+    Mask line, whole;
+    spread(mine, grid, line, whole);
+    ends[static_cast<size_t>(picture)] = std::count(mine, mine + positions, 1);
+  });
+  std::partial_sum(ends.begin(), ends.end(), ends.begin());
+  Tensor out = at::empty({ends.back()}, rows.options());
   int64_t* to = out.mutable_data_ptr<int64_t>();
-  int64_t count = 0;
-  for (int64_t row = 0; row < grid.rows(); ++row) {
-    to[count] = row;  // overwritten by the next where this one is not marked
-    count += marks[static_cast<size_t>(row)];
-  }
-  return out.narrow(0, 0, count);
+  run_tasks(grid.pictures, 0, [&](int64_t picture, float*) {
+    const uint8_t* mine = marks.data() + picture * positions;
+    int64_t count = picture > 0 ? ends[static_cast<size_t>(picture) - 1] : 0;
+    for (int64_t i = 0, end = ends[static_cast<size_t>(picture)]; count < end; ++i) {
+      to[count] = picture * positions + i;  // overwritten by the next where this one is not marked
+      count += mine[i];
+    }
+  });
+  return out;
 }
 
 std::vector<int64_t> count_by_picture(const Tensor& rows, const Grid& grid) {
