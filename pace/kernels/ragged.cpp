@@ -146,12 +146,14 @@ Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learne
   const int64_t dense =
       has_dense ? std::count(sorted.choice.begin(), sorted.choice.end(), learners.most()) : 0;
   const std::vector<Block> blocks = cut_blocks(rows, dense, height);
-  run_tasks(static_cast<int64_t>(blocks.size()), kernels.ragged_scratch(call, height),
-            [&](int64_t task, float* scratch) {
-              const Block& block = blocks[static_cast<size_t>(task)];
-              (block.dense ? kernels.dense_last : kernels.learners)(call, block.first, block.rows,
-                                                                    scratch);
-            });
+  run_tasks(
+      static_cast<int64_t>(blocks.size()), kernels.ragged_scratch(call, height),
+      [&](int64_t task, float* scratch) {
+        const Block& block = blocks[static_cast<size_t>(task)];
+        (block.dense ? kernels.dense_last : kernels.learners)(call, block.first, block.rows,
+                                                              scratch);
+      },
+      Sharing::kInOrder);
   context.macs += dense * learners.in() * learners.out();
   for (int64_t row = dense; row < rows; ++row) {
     context.macs += sorted.choice[row] * learners.width_ * (learners.in() + learners.out());
