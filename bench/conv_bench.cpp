@@ -1,13 +1,15 @@
 // Convolutions of 3 x 3 at the sizes of CIFAR residual networks: 16 channels on 32 x 32 positions,
 // 32 on 16 x 16, 64 on 8 x 8, which cost the same. `onednn_conv` is LibTorch's on channels-last
 // maps. `some_positions` computes every position of that percentage of squares of 4 x 4, so it is
-// as fast as it ought to be when FLOP/s stays that of `conv`. Beside kernels_bench.cpp, whose
+// as fast as it ought to be when FLOP/s stays that of `conv`. `score` is what tells each position
+// when to halt. Beside kernels_bench.cpp, whose
 // `limit` is what the cores can do.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <benchmark/benchmark.h>
 
 #include "pace/kernels/conv.h"
+#include "pace/kernels/score.h"
 
 namespace {
 
@@ -56,6 +58,19 @@ void some_positions(benchmark::State& state) {
   report(state, static_cast<double>(context.macs));
 }
 
+void score(benchmark::State& state) {
+  const at::NoGradGuard no_grad;
+  const kernels::Grid grid = grid_of(state);
+  const int64_t channels = state.range(0);
+  const kernels::MapScore unit(at::randn({1, channels}), at::zeros({1}),
+                               at::randn({1, channels, 3, 3}));
+  const Tensor x = at::randn({grid.rows(), channels});
+  const Tensor every = at::arange(grid.rows(), at::kLong);
+  kernels::Context context;
+  for (auto _ : state) benchmark::DoNotOptimize(unit.forward_at(every, x, grid, context));
+  report(state, static_cast<double>(context.macs));
+}
+
 void onednn_conv(benchmark::State& state) {
   const at::NoGradGuard no_grad;
   const kernels::Grid grid = grid_of(state);
@@ -72,5 +87,6 @@ void onednn_conv(benchmark::State& state) {
 }  // namespace
 
 BENCHMARK(conv)->ArgsProduct({{16, 32, 64}, {1, 64}})->UseRealTime();
+BENCHMARK(score)->ArgsProduct({{16, 32, 64}, {1, 64}})->UseRealTime();
 BENCHMARK(onednn_conv)->ArgsProduct({{16, 32, 64}, {1, 64}})->UseRealTime();
 BENCHMARK(some_positions)->ArgsProduct({{16, 32, 64}, {64}, {50}})->UseRealTime();
