@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <vector>
 
 #include "pace/kernels/isa.h"
 #include "pace/kernels/positions.h"
@@ -35,9 +36,7 @@ Tensor MapScore::forward_at(const Tensor& units, const Tensor& x, const Grid& gr
     return forward(x, grid, uncounted).index_select(0, units.to(x.device()));
   }
   const Tensor input = x.contiguous();
-  const int64_t positions = grid.positions(), pieces = (positions + kPiece - 1) / kPiece;
-  Tensor sums = at::empty({pictures.numel(), pieces}, x.options());
-  Tensor out = at::empty({units.numel()}, x.options());
+  Tensor out = at::zeros({units.numel()}, x.options());
   std::shared_ptr<const Tensor> lines;
   ScoreCall call;
   call.x = input.const_data_ptr<float>();
@@ -48,37 +47,35 @@ Tensor MapScore::forward_at(const Tensor& units, const Tensor& x, const Grid& gr
   call.rows = units.const_data_ptr<int64_t>();
   call.y = out.mutable_data_ptr<float>();
   if (by_position()) {
-    lines = weight_lines_.of({conv_weight_}, [&] {
+    lines = lines_.of({conv_weight_}, [&] {
       return at::constant_pad_nd(conv_weight_.detach().squeeze(0).permute({1, 2, 0}),
                                  {0, 0, 0, 0, 0, 1});
     });
     call.weight = lines->const_data_ptr<float>();
   }
+
   const CpuKernels kernels = cpu_kernels(context);
+  const int64_t positions = grid.positions(), pieces = (positions + kPiece - 1) / kPiece;
   const int64_t* picture = pictures.const_data_ptr<int64_t>();
-  const int64_t *units_begin = call.rows, *units_end = units_begin + units.numel();
-  float* sum = sums.mutable_data_ptr<float>();
-  run_tasks(sums.numel(), 0, [&](int64_t task, float*) {
+  const int64_t *first = call.rows, *last = first + units.numel();
+  std::vector<float> sums(static_cast<size_t>(pictures.numel() * pieces));
+  run_tasks(std::ssize(sums), 0, [&](int64_t task, float*) {
     const int64_t begin = picture[task / pieces] * positions + task % pieces * kPiece;
     const int64_t end = std::min(begin + kPiece, (picture[task / pieces] + 1) * positions);
-    sum[task] = kernels.mean_score(call, begin, end - begin);
+    sums[static_cast<size_t>(task)] = kernels.mean_score(call, begin, end - begin);
     if (!by_position()) return;
-    const int64_t* from = std::lower_bound(units_begin, units_end, begin);
-    kernels.score(call, from - units_begin, std::lower_bound(from, units_end, end) - from);
+    const int64_t* from = std::lower_bound(first, last, begin);
+    kernels.score(call, from - first, std::lower_bound(from, last, end) - from);
   });
 
   const float bias = *bias_.const_data_ptr<float>();
-  int64_t row = 0;
+  int64_t unit = 0;
   for (int64_t i = 0; i < pictures.numel(); ++i) {
-    const float whole = std::accumulate(sum + i * pieces, sum + (i + 1) * pieces, 0.0F);
-    const float of_picture = whole / static_cast<float>(positions) + bias;
-    if (!by_position()) {
-      call.y[i] = of_picture;
-      continue;
-    }
-    const int64_t beyond = (picture[i] + 1) * positions;
-    const int64_t end = std::lower_bound(units_begin + row, units_end, beyond) - units_begin;
-    for (; row < end; ++row) call.y[row] += of_picture;
+    const auto begin = sums.begin() + i * pieces;
+    const float mean = std::accumulate(begin, begin + pieces, 0.0F) / static_cast<float>(positions);
+    const int64_t beyond = by_position() ? (picture[i] + 1) * positions : picture[i] + 1;
+    const int64_t end = std::lower_bound(first + unit, last, beyond) - first;
+    for (; unit < end; ++unit) call.y[unit] += mean + bias;
   }
   return out;
 }

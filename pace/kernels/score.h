@@ -33,8 +33,7 @@ class MapScore {
 
  private:
   Tensor mean_weight_, bias_, conv_weight_;
-  Prepared<Tensor>
-      weight_lines_;  ///< the convolution's weight and a line of zeros: [3 + 1, 3, channels]
+  Prepared<Tensor> lines_;  ///< of the convolution's weight, and one of zeros: [4, 3, channels]
 };
 
 }  // namespace pace::kernels
