@@ -51,6 +51,8 @@ tr.reference td{font-weight:620}
 .texts td:nth-child(2){white-space:normal;overflow-wrap:anywhere}
 .text-maps p{white-space:pre-wrap;font-family:ui-monospace,monospace;line-height:1.5;margin:0}
 .text-maps figure{margin:0 0 1rem}
+.text-maps figcaption{font-size:13px;margin-top:7px;color:var(--soft)}
+.text-maps .share{color:var(--ink);font-weight:600;margin-right:8px}
 .texts em{font-style:normal;color:var(--s1)}
 .meter{display:inline-block;vertical-align:middle;width:84px;height:6px;border-radius:3px;
 background:var(--grid);margin-left:10px;overflow:hidden}
