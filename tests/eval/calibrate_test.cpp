@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "pace/data/picture_loader.h"
-
 #include "tests/eval/tiny.h"
 #include "tests/models/small_resnet.h"
 
