@@ -99,6 +99,9 @@ bool AcmConfig::covers(MapKind kind) const {
 }
 
 AcmShape AcmConfig::shape(const MapSpec& spec) const {
+  if (spec.gated || spec.transposed) {
+    fail("{}: adaptive computation modules replace the maps of encoders only", spec.site);
+  }
   AcmShape shape;
   shape.in = spec.in;
   shape.out = spec.out;

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "pace/adaptive/ledger.h"
+#include "pace/adaptive/memory.h"
 #include "pace/kernels/context.h"
 #include "pace/kernels/grid.h"
 
@@ -34,6 +35,10 @@ struct Pass {
   /// Rows of the states, int64 in rising order, that the next block renews where they lie while all
   /// others stay; undefined: all, in new memory. Of such backbones, executed form.
   Tensor active;
+  /// Of decoders: int64 [rows], where the tokens of the states stand in their sequences.
+  Tensor positions;
+  Memory* memory = nullptr;       ///< of decoders: what came before; null: sequences are whole
+  bool last_only = false;         ///< of decoders: whether only a sequence's last token is answered
   bool batch_statistics = false;  ///< training: batch norms use and learn the batch's statistics
 
   Ledger ledger;

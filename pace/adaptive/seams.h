@@ -21,9 +21,10 @@ class TokenMap {
 };
 
 /// Which map of a block: the MLP or a projection of the attention.
-enum class MapKind { kMlp, kQuery, kKey, kValue, kOutput };
-const char* to_string(MapKind kind);  ///< "mlp", "query", "key", "value", "output"
-/// The kind of that name; throws Error naming `where` and the five names.
+enum class MapKind { kMlp, kQuery, kKey, kValue, kOutput, kQueryKeyValue };
+/// "mlp", "query", "key", "value", "output", "query-key-value" (three at once)
+const char* to_string(MapKind kind);
+/// The kind of that name; throws Error naming `where` and the six names.
 MapKind map_kind(const std::string& name, const std::string& where);
 
 /// What a backbone says of a token-wise map when it asks for one to be built.
@@ -32,14 +33,18 @@ struct MapSpec {
   int block = 0;
   MapKind kind = MapKind::kMlp;
   int64_t in = 0, hidden = 0, out = 0;  ///< hidden is 0 for a projection
-  bool bias = true;                     ///< of a projection; an MLP always has both
+  bool bias = true;
   kernels::Activation activation = kernels::Activation::kGelu;
+  bool gated = false;       ///< an MLP out(activation(gate(x)) * in(x)), as in Llama
+  bool transposed = false;  ///< weights are [in, out], as in GPT-2
   /// Names of the dense tensors in the model folder, without ".weight"/".bias": one for a
-  /// projection, two for an MLP.
+  /// projection; for an MLP in, out and, when gated, gate.
   std::vector<std::string> dense_names;
   double deviation = 0.02;  ///< of the dense weights' initial values, when training from scratch
 
-  int64_t dense_macs() const { return hidden ? (in + out) * hidden : in * out; }  ///< per token
+  int64_t dense_macs() const {  ///< per token
+    return hidden ? (in + out + (gated ? in : 0)) * hidden : in * out;
+  }
 };
 
 /// Builds the map of a spec with its parameters. The backbone calls it for every map of every

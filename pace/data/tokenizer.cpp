@@ -68,6 +68,9 @@ struct Tokenizer::Parts {
   int64_t vocabulary_size = 0;
   std::unordered_map<int64_t, std::string> tokens;  ///< of the vocabulary, by id
   std::unordered_set<int64_t> added_ids;
+  bool bytes_and_blanks = false;  ///< whether tokens are written as SentencePiece does
+
+  std::string text_of(const std::string& token) const;
 
  private:
   void append_normalized(std::u32string_view text, std::vector<int64_t>& ids) const;
@@ -81,6 +84,7 @@ Tokenizer::Parts::Parts(const json& description, const std::string& where)
   const json& fields = section(description, "model");
   TokenIds vocabulary = read_vocabulary(fields, where + ": model");
   model = read_model(fields, vocabulary, where + ": model");
+  bytes_and_blanks = fields.is_object() && fields.value("byte_fallback", json()) == true;
   std::vector<AddedToken> added = read_added_tokens(description, vocabulary, where);
   for (const AddedToken& token : added) vocabulary.emplace(token.content, token.id);
   templates = read_templates(section(description, "post_processor"), vocabulary, where);
@@ -122,6 +126,21 @@ void Tokenizer::Parts::append_normalized(std::u32string_view text,
   }
 }
 
+std::string Tokenizer::Parts::text_of(const std::string& token) const {
+  if (!bytes_and_blanks) return splitter.original(token);
+  constexpr std::string_view kBlank = "\u2581";
+  for (int byte = 0; token.size() == 6 && byte < 256; ++byte) {
+    if (token == byte_token(static_cast<uint8_t>(byte))) {
+      return std::string(1, static_cast<char>(byte));
+    }
+  }
+  std::string text = token;
+  for (size_t at = text.find(kBlank); at != std::string::npos; at = text.find(kBlank, at + 1)) {
+    text.replace(at, kBlank.size(), " ");
+  }
+  return text;
+}
+
 Tokenizer::Tokenizer(const json& description, const std::string& where) {
   if (!description.is_object())
     fail("{}: {} is not an object of fields", where, describe(description));
@@ -159,7 +178,7 @@ Encoding Tokenizer::encode(std::string_view first, std::string_view second,
 std::string Tokenizer::token(int64_t id) const {
   const auto found = parts_->tokens.find(id);
   if (found == parts_->tokens.end()) return {};
-  return parts_->added_ids.contains(id) ? found->second : parts_->splitter.original(found->second);
+  return parts_->added_ids.contains(id) ? found->second : parts_->text_of(found->second);
 }
 
 int64_t Tokenizer::vocabulary_size() const { return parts_->vocabulary_size; }

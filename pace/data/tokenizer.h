@@ -33,6 +33,8 @@ class Tokenizer {
   ///                              tokenizer_config.json, if it is there
   ///   vocab.json and merges.txt  byte-level BPE: RoBERTa with <s> and </s> in the vocabulary,
   ///                              GPT-2 without; add_prefix_space from tokenizer_config.json
+  ///   vocab.json with `pieces`   SentencePiece's BPE as in Llama: each with id, piece, score and
+  ///                              type (normal, byte, control, unknown), a blank before the text
   /// Throws Error when there is none, or it is broken, or it asks for what is not supported: the
   /// message has the file, the field, its value and what is supported.
   static Tokenizer open(const fs::path& folder);
@@ -50,9 +52,9 @@ class Tokenizer {
   /// both (`longest_first`).
   Encoding encode(std::string_view first, std::string_view second, int64_t most_tokens) const;
 
-  /// What a token is in a text: its bytes, at byte level, which need not be whole characters;
-  /// otherwise with a blank before it unless it goes on with a word (WordPiece's ##). Empty for an
-  /// id without a token.
+  /// What a token is in a text: its bytes, at byte level and in Llama's vocabularies, which need
+  /// not be whole characters; otherwise with a blank before it unless it goes on with a word
+  /// (WordPiece's ##). Empty for an id without a token.
   std::string token(int64_t id) const;
 
   /// One more than the largest id: what the model's embedding must have rows for.

@@ -22,6 +22,8 @@ struct BpeOptions {
   std::optional<uint32_t> unknown;  ///< without it, unknown characters are left out
   bool fuse_unknown = false;        ///< one unknown token for a run of unknown characters
   bool ignore_merges = false;       ///< a word that is in the vocabulary is taken as it is
+  /// Tokens of the bytes, with which a character begins that is in no token; or none.
+  std::vector<uint32_t> bytes = {};
 };
 
 /// The tokens of a word while they are merged: a list in an array, so that the next is found at
@@ -127,6 +129,8 @@ class Bpe : public SubwordModel {
       const bool unknown = found == characters_.end();
       if (!unknown) {
         merged.add(found->second);
+      } else if (!options_.bytes.empty()) {
+        add_bytes(point, merged);
       } else if (options_.unknown && !(options_.fuse_unknown && unknown_before)) {
         merged.add(*options_.unknown);
       }
@@ -137,6 +141,12 @@ class Bpe : public SubwordModel {
   }
 
  private:
+  void add_bytes(char32_t point, MergedWord& merged) const {
+    std::string bytes;
+    unicode::append(point, bytes);
+    for (const char byte : bytes) merged.add(options_.bytes[static_cast<unsigned char>(byte)]);
+  }
+
   std::unordered_map<char32_t, uint32_t> characters_;
   TokenIds vocabulary_;  ///< only where whole words are looked up
   Merges merges_;
@@ -192,13 +202,13 @@ void check_unsupported(const json& model, const std::string& where) {
     if (!value.empty())
       fail("{}: {} is '{}'; supported is none (null or \"\")", where, field, value);
   }
-  if (bool_field(model, "byte_fallback", where, false))
-    fail("{}: byte_fallback is true; supported is false", where);
   const double dropout = number_field(model, "dropout", where, 0.0);
   if (dropout != 0.0) fail("{}: dropout is {}; supported is none (null or 0)", where, dropout);
 }
 
 }  // namespace
+
+std::string byte_token(uint8_t byte) { return fmt::format("<0x{:02X}>", byte); }
 
 std::unique_ptr<const SubwordModel> read_bpe(const json& model, const TokenIds& vocabulary,
                                              const std::string& where) {
@@ -209,6 +219,12 @@ std::unique_ptr<const SubwordModel> read_bpe(const json& model, const TokenIds& 
   if (const auto unknown = model.find("unk_token"); unknown != model.end() && !unknown->is_null())
     options.unknown =
         id_of(vocabulary, string_field(model, "unk_token", where), where + ".unk_token");
+  if (bool_field(model, "byte_fallback", where, false)) {
+    for (int byte = 0; byte < 256; ++byte) {
+      options.bytes.push_back(
+          id_of(vocabulary, byte_token(static_cast<uint8_t>(byte)), where + ".byte_fallback"));
+    }
+  }
   return std::make_unique<Bpe>(vocabulary, read_merges(model, vocabulary, where), options);
 }
 

@@ -181,6 +181,77 @@ json describe_wordpiece_files(const fs::path& folder) {
             {"vocab", vocabulary}}}};
 }
 
+namespace {
+
+/// A processor that puts one token before a text or a pair.
+json template_after(const json& token, const json& id) {
+  const auto part = [](const char* kind, const json& name, int type) {
+    json fields;
+    fields[kind] = {{"id", name}, {"type_id", type}};
+    return fields;
+  };
+  const json begin = part("SpecialToken", token, 0), first = part("Sequence", "A", 0);
+  json processor = {{"type", "TemplateProcessing"}};
+  processor["single"] = json::array({begin, first});
+  processor["pair"] = json::array({begin, first, part("Sequence", "B", 1)});
+  processor["special_tokens"][token.get<std::string>()] = {
+      {"id", token}, {"ids", json::array({id})}, {"tokens", json::array({token})}};
+  return processor;
+}
+
+/// A vocabulary of SentencePiece's BPE: `pieces`, each with id, piece, score and type. Of the pairs
+/// that join into a piece, those of the highest score come first.
+json describe_pieces(const json& file, const std::string& where) {
+  struct Piece {
+    double score;
+    std::string text;
+    bool special;
+  };
+  std::vector<Piece> pieces;
+  json vocabulary = json::object();
+  for (const json& field : file["pieces"]) {
+    const std::string here = fmt::format("{}: pieces[{}]", where, pieces.size());
+    if (!field.is_object()) fail("{} is {}; an object is needed", here, describe(field));
+    const std::string text = string_field(field, "piece", here);
+    const std::string type = string_field(field, "type", here);
+    const auto [place, is_new] = vocabulary.emplace(text, integer_field(field, "id", here));
+    if (!is_new) fail("{}: '{}' is a piece already; each needs its own", here, text);
+    pieces.push_back(
+        {number_field(field, "score", here, 0.0), text, type == "control" || type == "unknown"});
+  }
+  std::stable_sort(pieces.begin(), pieces.end(),
+                   [](const Piece& a, const Piece& b) { return a.score > b.score; });
+  json merges = json::array(), added = json::array();
+  for (const auto& [score, text, special] : pieces) {
+    if (special) {
+      added.push_back(special_token(text, vocabulary[text]));
+      continue;
+    }
+    for (size_t cut = 1; cut < text.size(); ++cut) {
+      const std::string first = text.substr(0, cut), second = text.substr(cut);
+      if (is_utf8(first) && vocabulary.contains(first) && vocabulary.contains(second)) {
+        merges.push_back({first, second});
+      }
+    }
+  }
+  json normalizer;
+  if (bool_field(file, "add_dummy_prefix", where, true)) {
+    normalizer = {{"type", "Prepend"}, {"prepend", " "}};
+  }
+  const json begin = with_id("<s>", vocabulary, where);
+  return {{"added_tokens", added},
+          {"normalizer", normalizer},
+          {"post_processor", template_after(begin[0], begin[1])},
+          {"model",
+           {{"type", "BPE"},
+            {"unk_token", "<unk>"},
+            {"byte_fallback", bool_field(file, "byte_fallback", where, false)},
+            {"vocab", vocabulary},
+            {"merges", merges}}}};
+}
+
+}  // namespace
+
 json describe_bpe_files(const fs::path& folder) {
   const Config config = read_config(folder);
   check_class(config, {"RobertaTokenizer", "GPT2Tokenizer"});
@@ -188,6 +259,10 @@ json describe_bpe_files(const fs::path& folder) {
   const json vocabulary = parse_json(read_text(path), path.string());
   if (!vocabulary.is_object())
     fail("{}: {} is not an object of tokens and ids", path.string(), describe(vocabulary));
+  if (const auto pieces = vocabulary.find("pieces");
+      pieces != vocabulary.end() && pieces->is_array()) {
+    return describe_pieces(vocabulary, path.string());
+  }
   const std::string cls = token_name(config, "cls_token", "<s>");
   const std::string sep = token_name(config, "sep_token", "</s>");
   const std::string mask = token_name(config, "mask_token", "<mask>");

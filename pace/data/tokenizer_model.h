@@ -36,6 +36,9 @@ TokenIds read_vocabulary(const json& model, const std::string& where);
 std::unique_ptr<const SubwordModel> read_model(const json& model, const TokenIds& vocabulary,
                                                const std::string& where);
 
+/// The token "<0x0A>" of a byte, in vocabularies that fall back to bytes.
+std::string byte_token(uint8_t byte);
+
 std::unique_ptr<const SubwordModel> read_wordpiece(const json& model, const TokenIds& vocabulary,
                                                    const std::string& where);
 std::unique_ptr<const SubwordModel> read_bpe(const json& model, const TokenIds& vocabulary,

@@ -29,6 +29,16 @@ void space_ideographs(std::u32string& text) {
   text.swap(spaced);
 }
 
+void replace(std::u32string_view from, std::u32string_view to, std::u32string& text) {
+  std::u32string replaced;
+  size_t begin = 0;
+  for (size_t at = text.find(from); at != std::u32string::npos; at = text.find(from, begin)) {
+    replaced.append(text, begin, at - begin).append(to);
+    begin = at + from.size();
+  }
+  text = replaced.append(text, begin);
+}
+
 }  // namespace
 
 Normalizer::Normalizer(const json& config, const std::string& where) {
@@ -52,27 +62,45 @@ void Normalizer::add(const json& config, const std::string& where) {
                                                          {"NFD", Step::kDecompose},
                                                          {"StripAccents", Step::kDropMarks}};
   for (const auto& [name, step] : kSimple) {
-    if (type == name) return steps_.push_back(step);
+    if (type == name) return actions_.push_back({step});
   }
+  if (type == "Prepend") {
+    return actions_.push_back(
+        {Step::kPrepend, {}, unicode::decode(string_field(config, "prepend", where))});
+  }
+  if (type == "Replace") return add_replace(config, where);
   fail(
-      "{}: type '{}' is not supported; supported are BertNormalizer, Lowercase, NFC, NFD, "
-      "StripAccents and Sequence",
+      "{}: type '{}' is not supported; supported are BertNormalizer, Lowercase, NFC, NFD, Prepend, "
+      "Replace, StripAccents and Sequence",
       where, type);
 }
 
 void Normalizer::add_bert(const json& config, const std::string& where) {
   const bool lowercase = bool_field(config, "lowercase", where);
-  if (bool_field(config, "clean_text", where)) steps_.push_back(Step::kClean);
-  if (bool_field(config, "handle_chinese_chars", where)) steps_.push_back(Step::kSpaceIdeographs);
+  if (bool_field(config, "clean_text", where)) actions_.push_back({Step::kClean});
+  if (bool_field(config, "handle_chinese_chars", where))
+    actions_.push_back({Step::kSpaceIdeographs});
   if (bool_field(config, "strip_accents", where, lowercase)) {
-    steps_.push_back(Step::kDecompose);
-    steps_.push_back(Step::kDropAccents);
+    actions_.push_back({Step::kDecompose});
+    actions_.push_back({Step::kDropAccents});
   }
-  if (lowercase) steps_.push_back(Step::kLowercase);
+  if (lowercase) actions_.push_back({Step::kLowercase});
+}
+
+void Normalizer::add_replace(const json& config, const std::string& where) {
+  const auto pattern = config.find("pattern");
+  if (pattern == config.end() || !pattern->is_object() || !pattern->contains("String")) {
+    fail("{}: a Replace needs the field 'pattern' with a 'String'; others are not supported",
+         where);
+  }
+  const std::u32string from = unicode::decode(string_field(*pattern, "String", where));
+  if (from.empty()) fail("{}: the 'String' to replace is empty", where);
+  actions_.push_back(
+      {Step::kReplace, from, unicode::decode(string_field(config, "content", where))});
 }
 
 void Normalizer::operator()(std::u32string& text) const {
-  for (const Step step : steps_) {
+  for (const auto& [step, from, to] : actions_) {
     switch (step) {
       case Step::kClean:
         clean(text);
@@ -94,6 +122,12 @@ void Normalizer::operator()(std::u32string& text) const {
         break;
       case Step::kLowercase:
         unicode::lowercase(text);
+        break;
+      case Step::kPrepend:
+        if (!text.empty()) text.insert(0, to);
+        break;
+      case Step::kReplace:
+        replace(from, to, text);
         break;
     }
   }

@@ -24,12 +24,19 @@ class Normalizer {
     kCompose,
     kDropAccents,
     kDropMarks,
-    kLowercase
+    kLowercase,
+    kPrepend,  ///< put before a text that is not empty
+    kReplace
+  };
+  struct Action {
+    Step step;
+    std::u32string from = {}, to = {};  ///< of kReplace; of kPrepend only `to`
   };
   void add(const json& config, const std::string& where);
+  void add_replace(const json& config, const std::string& where);
   void add_bert(const json& config, const std::string& where);
 
-  std::vector<Step> steps_;
+  std::vector<Action> actions_;
 };
 
 }  // namespace pace

@@ -8,6 +8,14 @@ namespace pace::kernels {
 // compiled for instruction sets the machine may lack, where no inline function of a library may be
 // instantiated. A task is the work of one thread at a time; its scratch is aligned to 64 bytes.
 
+/// What follows a product.
+enum class Activation {
+  kIdentity,
+  kGelu,
+  kGeluTanh,  ///< GELU by a hyperbolic tangent, as in GPT-2
+  kSilu,      ///< x / (1 + e^-x)
+};
+
 /// A dense product: out = activation(x weight^T + bias).
 struct ProductCall {
   const float* x = nullptr;  ///< [rows, in]
@@ -15,7 +23,7 @@ struct ProductCall {
   int64_t in = 0, out_width = 0;
   const void* weight = nullptr;  ///< packed panels of outputs
   const float* bias = nullptr;   ///< as many as the panels have columns
-  bool gelu = false;
+  Activation activation = Activation::kIdentity;
 };
 
 /// A convolution over feature maps whose positions are rows, picture by picture and line by line:
@@ -77,25 +85,42 @@ struct GateCall {
   int64_t first = 0;                  ///< the number of the first choice
 };
 
-/// Softmax attention of one head over the tokens of one sequence.
+/// Softmax attention of one or several heads over one head's keys and values of one sequence. Those
+/// of the new tokens are packed behind those of earlier ones, which the new ones see too.
 struct AttentionCall {
   const float *query = nullptr, *key = nullptr, *value = nullptr;  ///< [tokens, ...]
   float* out = nullptr;                                            ///< [tokens, ...]
-  int64_t tokens = 0, head_dim = 0;
-  int64_t stride = 0;  ///< from a token to the next, in all four
-  float scale = 1;     ///< of the scores
+  int64_t tokens = 0;                                              ///< new ones
+  int64_t heads = 1, head_dim = 0;     ///< query's; they lie side by side
+  int64_t stride = 0, key_stride = 0;  ///< from a token's query to the next; of keys and values
+  int64_t out_stride = 0;
+  bool causal = false;                       ///< whether a token sees only itself and those before
+  float scale = 1;                           ///< of the scores
+  float *keys = nullptr, *values = nullptr;  ///< packed, a word for a float
+  int64_t before = 0, room = 0;  ///< tokens that they have, and have room for: whole panels
 };
 
-/// Layer norm over the last dimension of states + scale * update.
+/// Layer norm over the last dimension of states + scale * update; without a bias RMSNorm, which
+/// takes no mean off.
 struct NormCall {
-  const float* states = nullptr;  ///< [rows, dim]
-  const float* update = nullptr;  ///< [rows, dim], or null: nothing is added
-  const float* scale = nullptr;   ///< [dim], or null: 1
-  float* sum = nullptr;           ///< [rows, dim] where there is an update
-  float* out = nullptr;           ///< [rows, dim]
-  const float *weight = nullptr, *bias = nullptr;
+  const float* states = nullptr;                   ///< [rows, dim]
+  const float* update = nullptr;                   ///< [rows, dim], or null: nothing is added
+  const float* scale = nullptr;                    ///< [dim], or null: 1
+  float* sum = nullptr;                            ///< [rows, dim] where there is an update
+  float* out = nullptr;                            ///< [rows, dim]
+  const float *weight = nullptr, *bias = nullptr;  ///< [dim]; bias may be null
   int64_t dim = 0;
   float epsilon = 0;
+};
+
+/// Rotary position embeddings: the halves (a, b) of every head become (a cos - b sin, b cos + a
+/// sin).
+struct RotaryCall {
+  const float* x = nullptr;                    ///< [rows, ...], heads side by side
+  float* out = nullptr;                        ///< [rows, heads * width]
+  const int64_t* positions = nullptr;          ///< [rows]
+  const float *cos = nullptr, *sin = nullptr;  ///< [positions, width / 2]
+  int64_t heads = 0, width = 0, stride = 0;    ///< from a row of x to the next
 };
 
 /// The end of an LSTM's time step, in PyTorch's order of gates.
@@ -134,6 +159,7 @@ struct CpuKernels {
   void (*gate)(const GateCall& call, int64_t first, int64_t rows, float* scratch);
   void (*attention)(const AttentionCall& call, float* scratch);
   void (*norm)(const NormCall& call, int64_t first, int64_t rows);
+  void (*rotary)(const RotaryCall& call, int64_t first, int64_t rows);
   void (*cell)(const CellCall& call, int64_t first, int64_t rows);
 
   /// Floats of scratch that a task needs.

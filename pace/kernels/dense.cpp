@@ -11,7 +11,17 @@ bool runs_own_kernels(const Tensor& x) {
 }
 
 Tensor activate(const Tensor& x, Activation activation) {
-  return activation == Activation::kGelu ? at::gelu(x) : x;
+  switch (activation) {
+    case Activation::kIdentity:
+      return x;
+    case Activation::kGelu:
+      return at::gelu(x);
+    case Activation::kGeluTanh:
+      return at::gelu(x, "tanh");
+    case Activation::kSilu:
+      return at::silu(x);
+  }
+  return x;
 }
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Context& context) {

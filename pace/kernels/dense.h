@@ -3,12 +3,11 @@
 #include <ATen/ATen.h>
 
 #include "pace/kernels/context.h"
+#include "pace/kernels/cpu.h"
 
 namespace pace::kernels {
 
 using at::Tensor;
-
-enum class Activation { kIdentity, kGelu };
 
 /// Whether pace's own kernels, which record no gradients, may run on `x`: float32 on the CPU, with
 /// nothing to differentiate and no autocast.

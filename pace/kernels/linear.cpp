@@ -16,7 +16,7 @@ struct Linear::Packed {
 };
 
 Tensor Linear::forward(const Tensor& x, Context& context, Activation activation) const {
-  const Tensor weight = weight_.flatten(1);
+  const Tensor weight = transposed_ ? weight_.t() : weight_.flatten(1);
   if (!runs_own_kernels(x)) return activate(linear(x, weight, bias_, context), activation);
 
   const auto packed = packed_.of(context, {weight_, bias_}, [&] {
@@ -36,7 +36,7 @@ Tensor Linear::forward(const Tensor& x, Context& context, Activation activation)
   call.out_width = weight.size(0);
   call.weight = packed->weight.const_data_ptr();
   call.bias = packed->bias.const_data_ptr<float>();
-  call.gelu = activation == Activation::kGelu;
+  call.activation = activation;
 
   const int64_t rows = x.numel() / call.in, panels = packed->weight.size(0);
   const int64_t macs = rows * weight.numel();

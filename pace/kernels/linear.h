@@ -15,7 +15,9 @@ class Linear {
  public:
   /// weight [out, in], or [out, ...] whose further dimensions are taken as one, and bias [out] (may
   /// be undefined) are handles: changes in place are seen.
-  Linear(Tensor weight, Tensor bias) : weight_(std::move(weight)), bias_(std::move(bias)) {}
+  /// A `transposed` weight is [in, out], as in GPT-2.
+  Linear(Tensor weight, Tensor bias, bool transposed = false)
+      : weight_(std::move(weight)), bias_(std::move(bias)), transposed_(transposed) {}
 
   /// x [..., in] -> [..., out], float32 when packed.
   Tensor forward(const Tensor& x, Context& context,
@@ -24,6 +26,7 @@ class Linear {
  private:
   struct Packed;
   Tensor weight_, bias_;
+  bool transposed_;
   PreparedFor<Packed> packed_;
 };
 

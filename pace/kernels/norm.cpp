@@ -13,6 +13,8 @@ Tensor add_scaled(const Tensor& states, const Tensor& update, const Tensor& scal
 
 Tensor Norm::forward(const Tensor& states, Context& context) const {
   if (runs_own_kernels(states)) return run(states, {}, {}, nullptr, context);
+  if (!bias_.defined())
+    return at::rms_norm(states.to(at::kFloat), {weight_.size(0)}, weight_, epsilon_);
   return at::layer_norm(states.to(at::kFloat), {weight_.size(0)}, weight_, bias_, epsilon_);
 }
 
@@ -42,7 +44,7 @@ Tensor Norm::run(const Tensor& states, const Tensor& update, const Tensor& scale
   }
   call.out = out.mutable_data_ptr<float>();
   call.weight = weight_.const_data_ptr<float>();
-  call.bias = bias_.const_data_ptr<float>();
+  if (bias_.defined()) call.bias = bias_.const_data_ptr<float>();
   call.dim = weight_.size(0);
   call.epsilon = static_cast<float>(epsilon_);
   const CpuKernels kernels = cpu_kernels(context);

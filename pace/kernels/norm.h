@@ -8,11 +8,11 @@ namespace pace::kernels {
 
 using at::Tensor;
 
-/// Layer norm over the last dimension, in float32 whatever the states are: their variance loses too
-/// much in bfloat16.
+/// Layer norm over the last dimension, or RMSNorm (arXiv 1910.07467), in float32 whatever the
+/// states are: their variance loses too much in bfloat16.
 class Norm {
  public:
-  /// weight and bias [dim] are handles.
+  /// weight and bias [dim] are handles; without a bias (undefined) it is RMSNorm.
   Norm(Tensor weight, Tensor bias, double epsilon)
       : weight_(std::move(weight)), bias_(std::move(bias)), epsilon_(epsilon) {}
 

@@ -9,7 +9,7 @@ int64_t round_up(int64_t value, int64_t multiple) {
 Tensor pack_panels(const Tensor& weight, int64_t width, int64_t pack) {
   const int64_t columns = round_up(weight.size(0), width), depth = round_up(weight.size(1), pack);
   return at::constant_pad_nd(weight, {0, depth - weight.size(1), 0, columns - weight.size(0)})
-      .view({columns / width, width, depth / pack, pack})
+      .reshape({columns / width, width, depth / pack, pack})
       .permute({0, 2, 1, 3})
       .to(pack == 2 ? at::kBFloat16 : at::kFloat)
       .contiguous();

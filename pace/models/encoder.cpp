@@ -18,7 +18,7 @@ std::vector<MapSpec> block_specs(const EncoderShape& shape, const BlockNames& na
     made.kind = kind;
     made.in = made.out = shape.dim;
     made.hidden = hidden;
-    made.bias = kind == MapKind::kOutput || shape.qkv_bias;
+    made.bias = hidden > 0 || kind == MapKind::kOutput || shape.qkv_bias;
     made.dense_names = std::move(dense_names);
     made.deviation = shape.initializer_range;
     return made;
@@ -65,7 +65,7 @@ class EncoderBlock : public Block {
     const Tensor value = value_->forward(tokens, pass);
     pass.ledger.charge_pairs(2.0 * static_cast<double>(tokens.size(1)));
     const Tensor mixed =
-        kernels::attention(query, key, value, heads_, pass.sequences, pass.context);
+        kernels::attention(query, key, value, {heads_, heads_}, pass.sequences, pass.context);
     return output_->forward(mixed, pass);
   }
 

@@ -10,6 +10,7 @@
 
 #include "pace/base/error.h"
 #include "pace/models/bert.h"
+#include "pace/models/decoder.h"
 #include "pace/models/labels.h"
 #include "pace/models/lstm.h"
 #include "pace/models/resnet.h"
@@ -23,25 +24,29 @@ namespace {
 struct Family {
   const char *type, *prefix;  ///< the prefix stands in front of the backbone's tensors
   const char *classifier, *backbone;
-  std::string_view last;  ///< layer, whose rows are the classes
-  bool reads_text;
+  std::string_view last;  ///< layer, whose rows are the classes, or the tokens of the vocabulary
+  bool reads_text, language_model;
   decltype(&make_vit) make;
 };
-constexpr std::string_view kDecoder = "decoder.";  ///< the last layer of language models
 constexpr std::array kFamilies{
-    Family{"vit", "vit.", "ViTForImageClassification", "ViTModel", "classifier.", false, make_vit},
-    Family{"dinov2", "dinov2.", "Dinov2ForImageClassification", "Dinov2Model", "classifier.", false,
+    Family{"vit", "vit.", "ViTForImageClassification", "ViTModel", "classifier.", false, false,
            make_vit},
+    Family{"dinov2", "dinov2.", "Dinov2ForImageClassification", "Dinov2Model", "classifier.", false,
+           false, make_vit},
     Family{"bert", "bert.", "BertForSequenceClassification", "BertModel", "classifier.", true,
-           make_bert},
+           false, make_bert},
     Family{"roberta", "roberta.", "RobertaForSequenceClassification", "RobertaModel",
-           "classifier.out_proj.", true, make_bert},
-    Family{"lstm", "", "LSTMForSequenceClassification", "LSTMModel", "classifier.", true,
+           "classifier.out_proj.", true, false, make_bert},
+    Family{"lstm", "", "LSTMForSequenceClassification", "LSTMModel", "classifier.", true, false,
            make_lstm},
-    Family{"lstm-lm", "", "LSTMForCausalLM", "LSTMModel", kDecoder, true, make_lstm},
+    Family{"lstm-lm", "", "LSTMForCausalLM", "LSTMModel", "decoder.", true, true, make_lstm},
+    Family{"gpt2", "transformer.", "GPT2LMHeadModel", "GPT2Model", "lm_head.", true, true,
+           make_decoder},
+    Family{"llama", "model.", "LlamaForCausalLM", "LlamaModel", "lm_head.", true, true,
+           make_decoder},
     Family{"resnet-cifar", "", "ResNetCifarForImageClassification", "ResNetCifarModel", "linear.",
-           false, make_resnet},
-    Family{"resnet-torchvision", "", "ResNet", "ResNetModel", "fc.", false, make_resnet},
+           false, false, make_resnet},
+    Family{"resnet-torchvision", "", "ResNet", "ResNetModel", "fc.", false, false, make_resnet},
 };
 
 /// The family of a config. Throws Error listing what is supported.
@@ -150,10 +155,21 @@ LoadedModel assemble(json config, const std::string& where, std::unique_ptr<Para
   return loaded;
 }
 
+/// Buffers that older versions of transformers wrote, and a last layer that is the embeddings.
+bool is_unused_of_decoder(std::string_view bare) {
+  return bare.ends_with(".attn.bias") || bare.ends_with(".attn.masked_bias") ||
+         bare.ends_with(".rotary_emb.inv_freq") || bare == "lm_head.weight";
+}
+
+/// Whether the last layer has weights of its own: a decoder's may be the embeddings.
+bool has_last_layer(const Family& family, const json& config, const std::string& where) {
+  return family.make != make_decoder || !DecoderConfig::from_json(config, where).tied;
+}
+
 /// Known parts of a backbone's folder that a classifier may have no use for.
 bool is_unused(std::string_view bare) {
   return bare.starts_with("pooler.") || bare == "embeddings.position_ids" ||
-         bare.ends_with(".num_batches_tracked");
+         bare.ends_with(".num_batches_tracked") || is_unused_of_decoder(bare);
 }
 
 /// Whether `bare` belongs to a layer at or behind `layers`.
@@ -210,11 +226,11 @@ json dense_config(json config, const Family& family, const std::string& where,
   if (config.contains("pace")) {
     fail("{}: the model is adaptive already; a dense one is needed here", where);
   }
-  if (family.last == kDecoder && !options.labels.empty()) {
+  if (family.language_model && !options.labels.empty()) {
     fail("{}: a language model tells no classes apart; it learns from text:FILE", where);
   }
-  if (family.make == make_lstm && options.layers != 0) {
-    fail("{}: only a transformer can be cut to its first {} layers", where, options.layers);
+  if ((family.make == make_lstm || family.make == make_decoder) && options.layers != 0) {
+    fail("{}: only an encoder can be cut to its first {} layers", where, options.layers);
   }
   config["architectures"] = json::array({family.classifier});
   if (!options.labels.empty()) set_class_labels(config, options.labels);
@@ -278,7 +294,8 @@ HeadNames head_names(const WeightSource& known) {
 
 bool is_head(std::string_view name) {
   return name.starts_with("classifier.") || name.starts_with("decoder.") ||
-         name.starts_with("bert.pooler.") || name.starts_with("linear.") || name.starts_with("fc.");
+         name.starts_with("lm_head.") || name.starts_with("bert.pooler.") ||
+         name.starts_with("linear.") || name.starts_with("fc.");
 }
 
 Pass LoadedModel::pass_at(double budget) const {
@@ -301,7 +318,8 @@ Pass LoadedModel::pass_at(double budget) const {
 LoadedModel load_model(const ModelFolder& folder) {
   const std::string where = (folder.path / "config.json").string();
   const Family& family = family_of(folder.config, where);
-  if (!folder.weights.contains(std::string(family.last) + "weight")) {
+  if (has_last_layer(family, folder.config, where) &&
+      !folder.weights.contains(std::string(family.last) + "weight")) {
     fail(
         "{}: the weights hold a backbone without a classifier, so there is nothing to predict; "
         "train one on it first",
@@ -398,6 +416,10 @@ TextLimits text_limits(const json& config) {
   if (family_of(config, kModelConfig).make == make_lstm) {
     const LstmConfig lstm = LstmConfig::from_json(config, kModelConfig);
     return {lstm.most_tokens, lstm.vocabulary};
+  }
+  if (family_of(config, kModelConfig).make == make_decoder) {
+    const DecoderConfig decoder = DecoderConfig::from_json(config, kModelConfig);
+    return {decoder.positions, decoder.vocabulary};
   }
   const BertConfig bert = BertConfig::from_json(config, kModelConfig);
   return {bert.positions, bert.vocabulary};

@@ -201,7 +201,7 @@ class LstmModel : public Model {
     const Tensor tokens = sequences.unpad(inputs.narrow(1, 0, sequences.longest()));
     check_tokens(tokens, 0, "number in the vocabulary", config_.vocabulary);
     const Tensor states = lstm_.forward(at::embedding(embeddings_, tokens.select(1, 0)), pass);
-    const auto macs = static_cast<double>(answer_macs());
+    const double macs = answer_macs();
     if (config_.language_model) {
       pass.ledger.charge_tokens(macs);
       const Tensor logits = sequences.pad(answer_.forward(states, pass.context).to(at::kFloat));
@@ -215,11 +215,14 @@ class LstmModel : public Model {
 
   Tensor dense_macs(const Tensor& inputs) const override {
     const Tensor lengths = text_sequences(inputs, config_.most_tokens).lengths().to(at::kDouble);
-    const auto token = static_cast<double>(lstm_.macs()),
-               answer = static_cast<double>(answer_macs());
+    const auto token = static_cast<double>(lstm_.macs());
+    const double answer = answer_macs();
     return config_.language_model ? lengths * (token + answer) : lengths * token + answer;
   }
 
+  double answer_macs() const override {
+    return static_cast<double>(config_.shape.hidden * answers());
+  }
   const std::vector<MapSpec>& maps() const override { return specs_; }
   const json& config() const override { return json_; }
   Parameters& parameters() override { return *parameters_; }
@@ -229,7 +232,6 @@ class LstmModel : public Model {
   static constexpr double kDeviation = 0.1;
 
   int64_t answers() const { return config_.language_model ? config_.vocabulary : config_.classes; }
-  int64_t answer_macs() const { return config_.shape.hidden * answers(); }
   kernels::Linear make_answer() {
     const auto [weight, bias] =
         add_linear(config_.language_model ? "decoder" : "classifier", config_.shape.hidden,

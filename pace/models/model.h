@@ -8,7 +8,7 @@ namespace pace {
 
 using nlohmann::json;
 
-/// A classifier whose blocks have the two seams.
+/// A classifier or language model whose blocks have the two seams.
 class Model {
  public:
   virtual ~Model() = default;
@@ -16,13 +16,15 @@ class Model {
   virtual Tensor forward(const Tensor& inputs, Pass& pass) const = 0;
   /// MACs of the dense original for each example of such inputs: double [batch].
   virtual Tensor dense_macs(const Tensor& inputs) const = 0;
+  /// Of a language model: MACs of one token's logits, which dense_macs() counts for every token.
+  virtual double answer_macs() const { return 0.0; }
   /// The specs of its width seams, in order of execution.
   virtual const std::vector<MapSpec>& maps() const = 0;
   /// The Hugging Face config (without "pace").
   virtual const json& config() const = 0;
   virtual Parameters& parameters() = 0;
   const Parameters& parameters() const { return const_cast<Model*>(this)->parameters(); }
-  /// Names of the classes in order of the logits.
+  /// Names of the classes in order of the logits; a language model has none.
   virtual std::vector<std::string> labels() const = 0;
 };
 

@@ -112,9 +112,9 @@ TEST_P(OddText, HasTheSameIds) { compare("odd", GetParam(), GetParam()); }
 INSTANTIATE_TEST_SUITE_P(Tokenizer, OddText,
                          testing::Values("uncased", "cased", "plain", "roberta", "composed",
                                          "stripped", "fused", "unsplit", "uncased_files",
-                                         "accents_files", "roberta_files", "gpt2_files", "edges",
-                                         "decomposed", "composed_edges", "lowercase", "marks",
-                                         "words", "minilm"),
+                                         "accents_files", "roberta_files", "gpt2_files", "llama",
+                                         "llama_files", "edges", "decomposed", "composed_edges",
+                                         "lowercase", "marks", "words", "minilm"),
                          [](const auto& test) { return std::string(test.param); });
 
 TEST(Tokenizer, CutsTextsAndPairsWhereTheReferenceDoes) {
@@ -282,7 +282,10 @@ TEST(Tokenizer, NamesWhatItDoesNotSupport) {
               AllOf(HasSubstr("'Unigram'"), HasSubstr("WordPiece and BPE")));
   EXPECT_THAT(error_with(wordpiece, "/version", "2.0"), HasSubstr("version '2.0'"));
   EXPECT_THAT(error_with(bpe, "/model/dropout", 0.1), HasSubstr("dropout is 0.1"));
-  EXPECT_THAT(error_with(bpe, "/model/byte_fallback", true), HasSubstr("byte_fallback"));
+  EXPECT_THAT(error_with(bpe, "/model/byte_fallback", true),
+              AllOf(HasSubstr("byte_fallback"), HasSubstr("'<0x00>' is not in the vocabulary")));
+  EXPECT_THAT(error_with(bpe, "/normalizer", {{"type", "Replace"}, {"pattern", {{"Regex", "a"}}}}),
+              AllOf(HasSubstr("'pattern'"), HasSubstr("'String'")));
   EXPECT_THAT(error_with(bpe, "/model/end_of_word_suffix", "</w>"), HasSubstr("'</w>'"));
   EXPECT_THAT(error_with(bpe, "/model/continuing_subword_prefix", "##"), HasSubstr("'##'"));
 }

@@ -37,7 +37,8 @@ TEST_P(PackedLinear, EqualsTheDefinition) {
       const Linear layer(weight, bias);
       const Tensor sum = at::linear(x.to(at::kDouble), weight.to(at::kDouble),
                                     bias.defined() ? bias.to(at::kDouble) : bias);
-      for (const auto activation : {Activation::kIdentity, Activation::kGelu}) {
+      for (const auto activation :
+           {Activation::kIdentity, Activation::kGelu, Activation::kGeluTanh, Activation::kSilu}) {
         const at::NoGradGuard no_grad;
         Context context = GetParam();
         const Tensor y = layer.forward(x, context, activation);
@@ -96,6 +97,17 @@ TEST(Linear, TakesAnyShapeAndLayout) {
   EXPECT_EQ(layer.forward(x, context).sizes(), expected.sizes());
   EXPECT_TRUE(at::allclose(layer.forward(x, context), expected, 1e-5, 1e-5));
   EXPECT_EQ(layer.forward(at::empty({0, 6}), context).sizes(), (at::IntArrayRef{0, 5}));
+}
+
+TEST(Linear, TakesTransposedWeights) {
+  const Tensor weight = at::randn({6, 5}), bias = at::randn({5}), x = at::randn({4, 6});
+  const Linear layer(weight, bias, true);
+  Context context;
+  const Tensor expected = at::linear(x, weight.t(), bias);
+  EXPECT_TRUE(at::allclose(layer.forward(x, context), expected, 1e-5, 1e-5));
+  const at::NoGradGuard no_grad;
+  EXPECT_TRUE(at::allclose(layer.forward(x, context), expected, 1e-5, 1e-5));
+  EXPECT_EQ(context.macs, 2 * 4 * 6 * 5);
 }
 
 TEST(Linear, HasGradientsInTraining) {

@@ -39,6 +39,24 @@ TEST_P(NormOnCpu, EqualsLayerNormOverOddSizes) {
   }
 }
 
+TEST_P(NormOnCpu, WithoutABiasEqualsRmsNorm) {
+  const at::NoGradGuard no_grad;
+  for (const int64_t dim : {1, 2, 16, 33, 770}) {
+    const Tensor states = at::randn({3, dim}, seeded(1)) + 5, update = at::randn({3, dim});
+    const Tensor weight = at::randn({dim}, seeded(2));
+    const Norm norm(weight, {}, 1e-3);
+    const auto expected = [&](const Tensor& x) {
+      return x * at::rsqrt(x.square().mean(1, true) + 1e-3) * weight;
+    };
+    Context context = GetParam();
+    EXPECT_TRUE(at::allclose(norm.forward(states, context), expected(states), 1e-5, 1e-5)) << dim;
+    const auto [sum, normed] = norm.add(states, update, {}, context);
+    EXPECT_TRUE(at::allclose(normed, expected(states + update), 1e-5, 1e-5)) << dim;
+    const at::AutoGradMode with_gradients(true);
+    EXPECT_TRUE(at::allclose(norm.forward(states, context), expected(states), 1e-5, 1e-5)) << dim;
+  }
+}
+
 TEST(Norm, HasGradientsInTraining) {
   const Tensor weight = at::randn({6}).set_requires_grad(true), bias = at::zeros({6});
   const Tensor states = at::randn({4, 6}), update = at::randn({4, 6}).set_requires_grad(true);

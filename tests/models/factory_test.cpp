@@ -192,7 +192,7 @@ TEST(LoadModel, RefusesConfigAndWeightsThatContradictEachOther) {
       {[](json& c, NamedTensors&) { c["id2label"].erase("2"); }, "classifier.weight"},
       {[](json&, NamedTensors& t) { t.pop_back(); }, "classifier.bias"},
       {[](json&, NamedTensors& t) { t.emplace_back("extra", at::ones(1)); }, "extra"},
-      {[](json& c, NamedTensors&) { c["model_type"] = "gpt2"; }, "vit, dinov2, bert"},
+      {[](json& c, NamedTensors&) { c["model_type"] = "opt"; }, "vit, dinov2, bert"},
       {[](json& c, NamedTensors&) { c["model_type"] = "dinov2"; }, "architectures"},
       {[](json& c, NamedTensors&) { c["architectures"] = {"ViTForMaskedImageModeling"}; },
        "ViTForImageClassification"},

@@ -252,6 +252,33 @@ def odd_tokenizers(vocabulary: dict, merges: list, pieces: dict) -> dict[str, To
     return tokenizers
 
 
+def byte_fallback(vocabulary: dict, merges: list, *steps: normalizers.Normalizer) -> Tokenizer:
+    """The form of Llama's tokenisers."""
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.normalizer = normalizers.Sequence(list(steps))
+    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A $B:1", special_tokens=[("<s>", vocabulary["<s>"])])
+    return tokenizer
+
+
+def sentence_pieces(lines: list[str], folder: pathlib.Path) -> dict[str, Tokenizer]:
+    """Llama's tokeniser as a tokenizer.json, and as a vocab.json of pieces with scores."""
+    specials = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)]
+    vocabulary, merges = train_bpe(lines, pre_tokenizers.Metaspace(), specials, [])
+    made = {"llama": byte_fallback(vocabulary, merges, normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581"))}
+
+    plain = {token.replace("\u2581", " "): id for token, id in vocabulary.items()}
+    kinds = {"<unk>": "unknown", "<s>": "control", "</s>": "control"} | {token: "byte" for token in specials[3:]}
+    pieces = [{"id": id, "piece": token, "score": float(-id), "type": kinds.get(token, "normal")}
+              for token, id in plain.items()]
+    (folder / "llama_files").mkdir(exist_ok=True)
+    (folder / "llama_files" / "vocab.json").write_text(json.dumps({"byte_fallback": True, "pieces": pieces}))
+    joined = [(token[:cut], token[cut:]) for token in sorted(plain, key=plain.get) if token not in kinds
+              for cut in range(1, len(token)) if token[:cut] in plain and token[cut:] in plain]
+    return made | {"llama_files": byte_fallback(plain, joined, normalizers.Prepend(" "))}
+
+
 def tokenizers_of(folder: pathlib.Path, lines: list[str]) -> dict[str, Tokenizer]:
     """Writes the folders of all tokenisers. Those called *_files are without a tokenizer.json."""
     uncased = train_wordpiece(lines, lowercase=True)
@@ -291,10 +318,13 @@ def tokenizers_of(folder: pathlib.Path, lines: list[str]) -> dict[str, Tokenizer
     tokenizers["minilm"] = Tokenizer.from_file(str(REVIEWS / "minilm" / "tokenizer.json"))
     tokenizers["minilm"].no_truncation()
     tokenizers["minilm"].no_padding()
+    llama = sentence_pieces(lines[::3], folder)
+    pieces_only = llama.pop("llama_files")
+    tokenizers |= llama
     for name, tokenizer in tokenizers.items():
         (folder / name).mkdir(exist_ok=True)
         tokenizer.save(str(folder / name / "tokenizer.json"))
-    return tokenizers | files
+    return tokenizers | files | {"llama_files": pieces_only}
 
 
 def end_to_end(lists: list, dtype: type) -> tuple[np.ndarray, np.ndarray]:
