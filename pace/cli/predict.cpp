@@ -8,9 +8,11 @@
 #include <iostream>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "pace/base/error.h"
 #include "pace/cli/budgets.h"
+#include "pace/cli/continuation.h"
 #include "pace/cli/setup.h"
 #include "pace/cli/table.h"
 #include "pace/data/text_loader.h"
@@ -118,6 +120,7 @@ class Predict : public Command {
     app.add_option("--top", top_,
                    "classes to give probabilities of, best first (0: all with --json, else one)")
         ->check(at_least(0));
+    continuation_.declare(app);
     threads_.declare(app);
   }
 
@@ -130,14 +133,14 @@ class Predict : public Command {
     if (inputs_.empty() && lines_.empty()) {
       throw UsageError(text ? "give texts, or --lines FILE" : "give pictures, JPEG or PNG");
     }
+    const double budget = budget_.budgets(model).front();
+    model.pass_at(budget);  // an impossible budget is no fault of the first input
+    if (continuation_.tokens > 0) return write(model, budget, terminal);
     std::vector<std::string> labels = model.model->labels();
     language_model_ = labels.empty();
     const Prepare prepare = prepare_for(model, labels);
-    const double budget = budget_.budgets(model).front();
-    model.pass_at(budget);  // an impossible budget is no fault of the first input
-
     int64_t asked = 0, failed = 0;
-    const auto answer = [&](const std::string& input, const std::string& place) {
+    each_input(text, [&](const std::string& input, const std::string& place) {
       ++asked;
       try {
         print(input, predict(model, budget, prepare(input)), labels);
@@ -145,14 +148,37 @@ class Predict : public Command {
         terminal.warn(place + error.what());
         ++failed;
       }
-    };
-    for (const std::string& input : inputs_) answer(input, text ? "'" + input + "': " : "");
-    if (!lines_.empty()) answer_lines(answer);
+    });
     if (failed > 0) fail("{} of {} inputs could not be answered", failed, asked);
     return 0;
   }
 
  private:
+  /// Continues all texts, so many at once.
+  int write(const LoadedModel& model, double budget, Terminal& terminal) const {
+    if (!reads_text(model.model->config())) throw UsageError("--tokens is for models that write");
+    const Writer writer(model, tokenizer_of(model, model_), budget, continuation_, json_);
+    int64_t asked = 0, failed = 0;
+    Writer::Batch batch;
+    const auto flush = [&] {
+      if (!batch.texts.empty()) writer.write(std::exchange(batch, {}));
+    };
+    each_input(true, [&](const std::string& input, const std::string& place) {
+      ++asked;
+      try {
+        batch.prompts.push_back(writer.prompt(input));
+        batch.texts.push_back(input);
+      } catch (const Error& error) {
+        terminal.warn(place + error.what());
+        ++failed;
+      }
+      if (std::ssize(batch.texts) == continuation_.batch) flush();
+    });
+    flush();
+    if (failed > 0) fail("{} of {} inputs could not be answered", failed, asked);
+    return 0;
+  }
+
   /// Of a language model, `labels` become its tokens.
   Prepare prepare_for(const LoadedModel& model, std::vector<std::string>& labels) const {
     const json& config = model.model->config();
@@ -185,9 +211,12 @@ class Predict : public Command {
     return out;
   }
 
-  using Answer = std::function<void(const std::string& input, const std::string& place)>;
+  using Take = std::function<void(const std::string& input, const std::string& place)>;
 
-  void answer_lines(const Answer& answer) const {
+  /// Every input, with what to call its place.
+  void each_input(bool text, const Take& take) const {
+    for (const std::string& input : inputs_) take(input, text ? "'" + input + "': " : "");
+    if (lines_.empty()) return;
     std::ifstream file;
     if (lines_ != "-") {
       file.open(lines_);
@@ -197,7 +226,7 @@ class Predict : public Command {
     std::string line;
     for (int64_t number = 1; std::getline(lines, line); ++number) {
       if (line.ends_with('\r')) line.pop_back();
-      answer(line, fmt::format("{}, line {}: ", lines_ == "-" ? "standard input" : lines_, number));
+      take(line, fmt::format("{}, line {}: ", lines_ == "-" ? "standard input" : lines_, number));
     }
   }
 
@@ -232,6 +261,7 @@ class Predict : public Command {
   std::string model_, lines_;
   at::ScalarType type_ = at::kFloat;
   BudgetOptions budget_;
+  ContinuationOptions continuation_;
   ThreadOptions threads_;
   int64_t top_ = 0;
   bool json_ = false, logits_ = false, language_model_ = false;

@@ -136,7 +136,7 @@ std::string Tokenizer::Parts::text_of(const std::string& token) const {
   }
   std::string text = token;
   for (size_t at = text.find(kBlank); at != std::string::npos; at = text.find(kBlank, at + 1)) {
-    text.replace(at, kBlank.size(), " ");
+    text.replace(at, kBlank.size(), 1, ' ');
   }
   return text;
 }

@@ -241,6 +241,9 @@ class Decoder : public Model {
   double answer_macs() const override {
     return static_cast<double>(config_.dim * config_.vocabulary);
   }
+  std::optional<Memory> remember(int64_t sequences) const override {
+    return Memory(config_.layers, sequences);
+  }
   const std::vector<MapSpec>& maps() const override { return specs_; }
   const json& config() const override { return json_; }
   Parameters& parameters() override { return *parameters_; }

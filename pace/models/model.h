@@ -1,6 +1,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "pace/adaptive/seams.h"
 
@@ -18,6 +19,8 @@ class Model {
   virtual Tensor dense_macs(const Tensor& inputs) const = 0;
   /// Of a language model: MACs of one token's logits, which dense_macs() counts for every token.
   virtual double answer_macs() const { return 0.0; }
+  /// Memory for so many sequences; none where a model cannot go on behind tokens it has seen.
+  virtual std::optional<Memory> remember(int64_t /*sequences*/) const { return std::nullopt; }
   /// The specs of its width seams, in order of execution.
   virtual const std::vector<MapSpec>& maps() const = 0;
   /// The Hugging Face config (without "pace").
