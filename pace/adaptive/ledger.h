@@ -49,6 +49,14 @@ struct Ponder {
   int64_t most = 0;    ///< units of the stage
 };
 
+/// Which tokens a routed block ran.
+struct Routing {
+  int64_t block = 0;
+  Tensor chosen;       ///< bool [rows]
+  Tensor logits = {};  ///< float [rows]: of running the token, by what decides token by token;
+                       ///< differentiable; relaxed form
+};
+
 /// The account of one forward pass: every adaptive part records its decision, every part charges
 /// the multiply-accumulates it executed. Losses, reports, heat maps and costs are read off it.
 class Ledger {
@@ -69,15 +77,17 @@ class Ledger {
   void record(Decision decision);
   void record(Halting halting) { halting_ = std::move(halting); }
   void record(Ponder ponder) { ponders_.push_back(std::move(ponder)); }
+  void record(Routing routing) { routings_.push_back(std::move(routing)); }
   /// Takes out what halting methods recorded, for a backbone that records it as one.
   std::vector<Ponder> take_ponders() { return std::exchange(ponders_, {}); }
   /// From here on only these examples run: charges and decisions are theirs. `examples` int64 are
-  /// numbers in the batch.
+  /// numbers in the batch, undefined for all; `sequences` those of their tokens that run.
   void keep(const Tensor& examples, kernels::Sequences sequences);
 
   const std::vector<Decision>& decisions() const { return decisions_; }
   const std::optional<Halting>& halting() const { return halting_; }
   const std::vector<Ponder>& ponders() const { return ponders_; }     ///< in order of execution
+  const std::vector<Routing>& routings() const { return routings_; }  ///< in order of the blocks
   const kernels::Sequences& sequences() const { return sequences_; }  ///< of the whole batch
 
   /// MACs of halting units, which macs() holds too: all examples together.
@@ -100,6 +110,7 @@ class Ledger {
   std::vector<Decision> decisions_;
   std::optional<Halting> halting_;
   std::vector<Ponder> ponders_;
+  std::vector<Routing> routings_;
 };
 
 }  // namespace pace

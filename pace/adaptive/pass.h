@@ -38,6 +38,9 @@ struct Pass {
   /// Of decoders: int64 [rows], where the tokens of the states stand in their sequences.
   Tensor positions;
   Memory* memory = nullptr;       ///< of decoders: what came before; null: sequences are whole
+  /// Of routed blocks: whether the tokens of a sequence compete for them, as in training, and not
+  /// each is judged by itself, as in inference.
+  bool compete = false;
   bool last_only = false;         ///< of decoders: whether only a sequence's last token is answered
   bool batch_statistics = false;  ///< training: batch norms use and learn the batch's statistics
 

@@ -10,6 +10,7 @@
 #include "pace/train/distill.h"
 #include "pace/train/exit_training.h"
 #include "pace/train/halting_training.h"
+#include "pace/train/mod_training.h"
 
 namespace pace::cli {
 namespace {
@@ -36,20 +37,25 @@ class Adapt : public Command {
   void declare_phases(CLI::App& app);
   void declare_depth(CLI::App& app);
   void declare_exits(CLI::App& app);
+  void declare_halting(CLI::App& app);
+  void declare_mod(CLI::App& app);
   /// Throws UsageError for options of another method than the one asked for.
   void check_options() const;
   FinetuneOptions depth_training() const;
-  /// Replaces maps by modules in three phases, puts exits after the blocks, or lets stages halt.
+  /// Replaces maps by modules in three phases, puts exits after the blocks, lets stages halt, or
+  /// routes tokens round blocks.
   LoadedModel make_modules(const LoadedModel& dense, Loader& loader, Loader& held_out,
                            const fs::path& folder, Terminal& terminal) const;
   LoadedModel make_exits(const LoadedModel& start, Loader& loader, Loader& held_out,
                          const fs::path& folder, Terminal& terminal) const;
   LoadedModel make_halting(const LoadedModel& start, Loader& loader, Loader& held_out,
                            const fs::path& folder, Terminal& terminal) const;
+  LoadedModel make_mod(const LoadedModel& start, Loader& loader, Loader& held_out,
+                       const fs::path& folder, Terminal& terminal) const;
   LoadedModel make(const LoadedModel& start, Loader& loader, Loader& held_out,
                    const fs::path& folder, Terminal& terminal) const;
   /// Whether a method of the depth seam was asked for, not modules into the blocks.
-  bool depth() const { return !rule_.empty() || !halting_.empty(); }
+  bool depth() const { return !rule_.empty() || !halting_.empty() || mod_.capacity > 0.0; }
   DistillOptions distill_options() const;
   void print(const Calibration& calibration, const json& results) const;
 
@@ -58,13 +64,15 @@ class Adapt : public Command {
   RunOptions run_;
   ThreadOptions threads_;
   DistillOptions distill_;
-  FinetuneOptions training_;  ///< of exits and halting stages
+  FinetuneOptions training_;  ///< of exits, halting stages and routed blocks
   ExitTraining exits_;
   HaltingTraining stages_;
+  ModConfig mod_{.capacity = 0.0};  ///< of no blocks: every other
+  ModTraining routing_;
   double epochs_ = 3.0, head_rate_ = 0.0, ponder_ = -1.0;
   bool paper_bound_ = false;
-  std::string rule_, halting_, ponder_cost_ = "remaining";
-  std::vector<const CLI::Option*> of_modules_, of_depth_, of_exits_, of_halting_;
+  std::string rule_, halting_, ponder_cost_ = "remaining", causal_ = "predictor";
+  std::vector<const CLI::Option*> of_modules_, of_depth_, of_exits_, of_halting_, of_mod_;
   std::string model_, gate_ = "learned", init_ = "ordered", gate_labels_ = "price";
   std::vector<std::string> maps_{"mlp", "query", "key", "value", "output"};
   int64_t calibration_ = -1, steps_ = 0;
@@ -99,19 +107,15 @@ void Adapt::declare(CLI::App& app) {
                  "let the stages of a residual network halt: act or pact for whole pictures, sact "
                  "or spatial-pact position by position; or the time steps of an LSTM: act or pact")
       ->check(CLI::IsMember({"act", "sact", "pact", "spatial-pact"}));
+  app.add_option("--mod", mod_.capacity,
+                 "route tokens round blocks of gpt2 or llama: the share of a text's tokens that a "
+                 "routed block runs")
+      ->check(above_to(0, 1))
+      ->default_str("");
   of_depth_ = declared([&] { declare_depth(app); });
   of_exits_ = declared([&] { declare_exits(app); });
-  of_halting_ = declared([&] {
-    app.add_option(
-           "--steps", steps_,
-           "halting, LSTM: how often a time step is computed at most (0: as the model says)")
-        ->check(at_least(0));
-    app.add_option(
-           "--range", stages_.range,
-           "halting: scale by which training lowers the halting logits, in half of the batches, "
-           "for one network that serves many budgets (0: never, as published)")
-        ->check(at_least(0));
-  });
+  of_halting_ = declared([&] { declare_halting(app); });
+  of_mod_ = declared([&] { declare_mod(app); });
   threads_.declare(app);
   app.add_flag("--json", json_, "print the results as JSON");
 }
@@ -173,18 +177,20 @@ void Adapt::declare_phases(CLI::App& app) {
 }
 
 void Adapt::declare_depth(CLI::App& app) {
-  app.add_option("--epochs", epochs_,
-                 "exits and halting: epochs of joint training (0: take a model that has them as it "
-                 "is, and calibrate it for another rule)")
+  app.add_option(
+         "--epochs", epochs_,
+         "exits, halting and mod: epochs of joint training (0: take a model that has them as it "
+         "is, and calibrate it for another rule)")
       ->check(at_least(0));
-  app.add_option("--rate", training_.learning_rate, "exits and halting: learning rate")
+  app.add_option("--rate", training_.learning_rate, "exits, halting and mod: learning rate")
       ->check(at_least(0));
-  app.add_option("--head-rate", head_rate_,
-                 "exits and halting: learning rate of what is new and of the classifier (0: as "
-                 "--rate)")
+  app.add_option(
+         "--head-rate", head_rate_,
+         "exits, halting and mod: learning rate of what is new and of the last layer (0: as "
+         "--rate)")
       ->check(at_least(0));
   app.add_option("--warmup-steps", training_.warmup_steps,
-                 "exits and halting: steps to full learning rate")
+                 "exits, halting and mod: steps to full learning rate")
       ->check(at_least(0));
   app.add_option("--ponder", ponder_, "dact and halting: weight of the ponder cost")
       ->check(at_least(0))
@@ -202,20 +208,47 @@ void Adapt::declare_exits(CLI::App& app) {
       ->check(CLI::IsMember({"remaining", "halting"}));
 }
 
+void Adapt::declare_halting(CLI::App& app) {
+  app.add_option("--steps", steps_,
+                 "halting, LSTM: how often a time step is computed at most (0: as the model says)")
+      ->check(at_least(0));
+  app.add_option(
+         "--range", stages_.range,
+         "halting: scale by which training lowers the halting logits, in half of the batches, "
+         "for one network that serves many budgets (0: never, as published)")
+      ->check(at_least(0));
+}
+
+void Adapt::declare_mod(CLI::App& app) {
+  add_list(app, "--blocks", mod_.blocks, "mod: the routed blocks, from 0")
+      ->check(at_least(0))
+      ->default_str("every other, from 1");
+  app.add_option("--causal", causal_,
+                 "mod: who decides token by token: predictor (a small MLP) or auxiliary (the "
+                 "router, taught by a loss of its own)")
+      ->check(CLI::IsMember({"predictor", "auxiliary"}));
+  app.add_option("--causal-weight", routing_.causal, "mod: weight of the loss that teaches it")
+      ->check(at_least(0));
+  app.add_flag("--random-routing", mod_.random, "mod: draw the tokens, a control");
+}
+
 void Adapt::check_options() const {
   const auto refuse = [](const std::vector<const CLI::Option*>& options, const char* why) {
     for (const CLI::Option* option : options) {
       if (option->count() > 0) throw UsageError(fmt::format("{} {}", option->get_name(), why));
     }
   };
-  if (!rule_.empty() && !halting_.empty()) {
-    throw UsageError("--exits and --halting exclude each other: one method runs the blocks");
+  const bool routed = mod_.capacity > 0.0;
+  if (!rule_.empty() + !halting_.empty() + routed > 1) {
+    throw UsageError("--exits, --halting and --mod exclude each other: one method runs the blocks");
   }
-  if (depth()) refuse(of_modules_, "is for modules, which --exits and --halting make none of");
+  if (depth())
+    refuse(of_modules_, "is for modules, which --exits, --halting and --mod make none of");
+  if (!routed) refuse(of_mod_, "needs --mod");
   if (rule_.empty()) refuse(of_exits_, "needs --exits");
   if (halting_.empty()) refuse(of_halting_, "needs --halting");
   if (depth()) return;
-  refuse(of_depth_, "needs --exits or --halting");
+  refuse(of_depth_, "needs --exits, --halting or --mod");
   distill_options();  // refuses what makes no sense before anything is read
 }
 
@@ -278,10 +311,23 @@ LoadedModel Adapt::make_halting(const LoadedModel& start, Loader& loader, Loader
   return model;
 }
 
+LoadedModel Adapt::make_mod(const LoadedModel& start, Loader& loader, Loader& held_out,
+                            const fs::path& folder, Terminal& terminal) const {
+  ModConfig config = mod_;
+  config.causal = causal_routing(causal_, "--causal");
+  LoadedModel model = build_mod(start, config, run_.seed);
+  ModTraining options = routing_;
+  options.finetune = depth_training();
+  Trainer trainer(folder, {kFinetunePhase}, model.model->parameters().all(), terminal);
+  train_mod(model, options, loader, trainer, held_out_hook(model, held_out));
+  return model;
+}
+
 LoadedModel Adapt::make(const LoadedModel& start, Loader& loader, Loader& held_out,
                         const fs::path& folder, Terminal& terminal) const {
   if (!rule_.empty()) return make_exits(start, loader, held_out, folder, terminal);
   if (!halting_.empty()) return make_halting(start, loader, held_out, folder, terminal);
+  if (mod_.capacity > 0.0) return make_mod(start, loader, held_out, folder, terminal);
   return make_modules(start, loader, held_out, folder, terminal);
 }
 

@@ -78,6 +78,7 @@ bool is_exit(const std::string& name) { return name.starts_with("exit."); }
 bool is_halting(const std::string& name) {
   return name.starts_with("halting.") || name == "rnn.repeat";
 }
+bool is_mod(const std::string& name) { return name.starts_with("mod."); }
 
 /// Which tensors of a folder may stay unused, by their names without the backbone's prefix.
 using Expected = std::function<bool(std::string_view)>;
@@ -130,12 +131,14 @@ struct Methods {
   std::optional<AcmConfig> acm = {};
   std::optional<ExitConfig> exits = {};
   std::optional<HaltingConfig> halting = {};
+  std::optional<ModConfig> mod = {};
 
   MapBuilder maps(std::vector<Acm*>& modules) const {
     return acm ? acm_builder(*acm, &modules) : MapBuilder(dense_map);
   }
   DepthBuilder depth() const {
     if (exits) return exits_builder(*exits);
+    if (mod) return mod_builder(*mod);
     return halting ? halting_builder(*halting) : DepthBuilder(run_all);
   }
 };
@@ -152,6 +155,7 @@ LoadedModel assemble(json config, const std::string& where, std::unique_ptr<Para
   loaded.acm = std::move(methods.acm);
   loaded.exits = methods.exits;
   loaded.halting = methods.halting;
+  loaded.mod = std::move(methods.mod);
   return loaded;
 }
 
@@ -206,13 +210,21 @@ PaceSection parse_pace(const json& section, const std::string& where) {
   if (const auto field = section.find("halting"); field != section.end()) {
     parsed.methods.halting = HaltingConfig::from_json(*field, where + ".halting");
   }
-  const auto& [acm, exits, halting] = parsed.methods;
-  if (!acm && !exits && !halting) {
-    fail("{}: none of the fields 'acm', 'exits' and 'halting' is there, so nothing is adaptive",
-         where);
+  if (const auto field = section.find("mod"); field != section.end()) {
+    parsed.methods.mod = ModConfig::from_json(*field, where + ".mod");
   }
-  if (exits && halting) {
-    fail("{}: both 'exits' and 'halting' are there, but only one method runs the blocks", where);
+  const auto& [acm, exits, halting, mod] = parsed.methods;
+  if (!acm && !exits && !halting && !mod) {
+    fail(
+        "{}: none of the fields 'acm', 'exits', 'halting' and 'mod' is there, so nothing is "
+        "adaptive",
+        where);
+  }
+  if (exits.has_value() + halting.has_value() + mod.has_value() > 1) {
+    fail(
+        "{}: more than one of 'exits', 'halting' and 'mod' is there, but only one method runs the "
+        "blocks",
+        where);
   }
   if (const auto curve = section.find("calibration"); curve != section.end()) {
     parsed.calibration = Calibration::from_json(*curve, where + ".calibration");
@@ -403,6 +415,23 @@ LoadedModel build_halting(const LoadedModel& model, const HaltingConfig& halting
   return made;
 }
 
+LoadedModel build_mod(const LoadedModel& model, ModConfig mod, uint64_t seed) {
+  const json& config = model.model->config();
+  if (family_of(config, kModelConfig).make != make_decoder) {
+    fail("a model of type {}; tokens are routed round the blocks of gpt2 and llama",
+         config.value("model_type", ""));
+  }
+  if (mod.blocks.empty()) {
+    mod.blocks = ModConfig::every_other(DecoderConfig::from_json(config, kModelConfig).layers);
+  }
+  LoadedModel made = assemble(config, kModelConfig,
+                              std::make_unique<Parameters>(weights_of(*model.model), is_mod, seed),
+                              {.mod = std::move(mod)});
+  made.preprocessor = model.preprocessor;
+  made.tokenizer = model.tokenizer;
+  return made;
+}
+
 std::unique_ptr<Model> build_model(const json& config, const std::string& where,
                                    std::unique_ptr<Parameters> parameters,
                                    const MapBuilder& build_map, const DepthBuilder& build_depth) {
@@ -441,6 +470,7 @@ json full_config(const LoadedModel& loaded) {
   if (loaded.acm) section["acm"] = loaded.acm->to_json();
   if (loaded.exits) section["exits"] = loaded.exits->to_json();
   if (loaded.halting) section["halting"] = loaded.halting->to_json();
+  if (loaded.mod) section["mod"] = loaded.mod->to_json();
   if (!loaded.calibration.empty()) section["calibration"] = loaded.calibration.to_json();
   config["pace"] = std::move(section);
   return config;

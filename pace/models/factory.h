@@ -4,6 +4,7 @@
 #include "pace/adaptive/calibration.h"
 #include "pace/adaptive/exits.h"
 #include "pace/adaptive/halting.h"
+#include "pace/adaptive/mod.h"
 #include "pace/io/model_folder.h"
 #include "pace/models/model.h"
 
@@ -15,13 +16,14 @@ struct LoadedModel {
   std::optional<AcmConfig> acm;          ///< of the width seam; absent where the maps are dense
   std::optional<ExitConfig> exits;       ///< of the depth seam; absent where every block runs
   std::optional<HaltingConfig> halting;  ///< likewise, of backbones with feature maps
+  std::optional<ModConfig> mod;          ///< likewise, of decoders
   std::vector<Acm*> modules;             ///< in order of execution; owned by the model
   Calibration calibration;               ///< empty before calibration and in a dense model
   std::optional<json> preprocessor;
   std::map<std::string, std::string> tokenizer;  ///< its files, which a saved model takes along
   at::ScalarType type = at::kFloat;              ///< of the products of a pass
 
-  bool adaptive() const { return acm || exits || halting; }
+  bool adaptive() const { return acm || exits || halting || mod; }
   /// A pass ready for inference at `budget`: told budget and price from the calibration. Throws
   /// Error when a dense model is asked for less than 1, or the budget is not in (0, 1].
   Pass pass_at(double budget) const;
@@ -40,7 +42,7 @@ LoadedModel load_model(const fs::path& folder);
 /// only. The config of the result says so. Throws Error when `config` is adaptive already, and as
 /// load_model does.
 struct BuildOptions {
-  std::vector<std::string> labels;
+  std::vector<std::string> labels = {};
   int64_t layers = 0;
   uint64_t seed = 0;
 };
@@ -59,6 +61,11 @@ LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint6
 /// Throws Error for other models, and for steps of a residual network.
 LoadedModel build_halting(const LoadedModel& model, const HaltingConfig& halting, uint64_t seed,
                           int64_t steps = 0);
+
+/// A decoder with routers before some blocks: a dense one, whose tensors it takes, or one that has
+/// them already. Without numbers of blocks every other one is routed. Throws Error for other
+/// models.
+LoadedModel build_mod(const LoadedModel& model, ModConfig mod, uint64_t seed);
 
 /// A model of the config's family over `parameters`, its maps made by `build_map` and its depth
 /// policy by `build_depth`.

@@ -132,7 +132,7 @@ TEST(Decoder, RefusesInputsThatMakeNoSense) {
 
 TEST(Decoder, RefusesOtherThanWholeModels) {
   json config = small_decoder_config(false);
-  EXPECT_THAT([&] { build_dense(config, "small", nullptr, {.labels = {}, .layers = 2}); },
+  EXPECT_THAT([&] { build_dense(config, "small", nullptr, {.layers = 2}); },
               ThrowsMessage<Error>(HasSubstr("only an encoder")));
   EXPECT_THAT(
       [&] {

@@ -1,0 +1,55 @@
+#include "pace/train/mod_training.h"
+
+#include "pace/base/error.h"
+#include "pace/train/answers.h"
+
+namespace pace {
+
+namespace {
+
+/// Of all routed blocks: the mean cross-entropy of causal routing, and the share of tokens that it
+/// routes alike. Nothing of a control that draws its tokens.
+struct CausalLoss {
+  Tensor loss;
+  double alike = 0.0;
+};
+
+CausalLoss causal_loss(const Ledger& ledger) {
+  CausalLoss sum{at::zeros({}), 0.0};
+  int64_t blocks = 0;
+  for (const Routing& routing : ledger.routings()) {
+    if (!routing.logits.defined()) continue;
+    const Tensor& chosen = routing.chosen;
+    sum.loss = sum.loss.to(chosen.device()) +
+               at::binary_cross_entropy_with_logits(routing.logits, chosen.to(at::kFloat));
+    sum.alike += routing.logits.detach().ge(0.0).eq(chosen).to(at::kFloat).mean().item<double>();
+    ++blocks;
+  }
+  if (blocks == 0) return sum;
+  return {sum.loss / static_cast<double>(blocks), sum.alike / static_cast<double>(blocks)};
+}
+
+}  // namespace
+
+void train_mod(LoadedModel& loaded, const ModTraining& options, Loader& loader, Trainer& trainer,
+               const EpochHook& hook) {
+  if (!loaded.mod) fail("the model has no routed blocks to train");
+  check_classes(loaded, loader);
+  const Model& model = *loaded.model;
+  const auto objective = [&](const Batch& batch, at::Generator& generator) -> StepFigures {
+    Pass pass;
+    pass.form = Form::kRelaxed;
+    pass.generator = generator;
+    const Tensor logits = model.forward(batch.inputs, pass).to(at::kFloat);
+    const Tensor loss = answer_loss(logits, batch);
+    const CausalLoss causal = causal_loss(pass.ledger);
+    (loss + options.causal * causal.loss).backward();
+    return {{"loss", loss.item<double>()},
+            {"accuracy", accuracy(logits.detach(), batch.labels)},
+            {"routed", causal.alike}};
+  };
+  trainer.run(finetune_phase(options.finetune), loader,
+              finetune_groups(model.parameters(), options.finetune), objective, hook);
+}
+
+}  // namespace pace
