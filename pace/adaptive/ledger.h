@@ -40,13 +40,14 @@ struct Halting {
                           ///< each block; relaxed form, of methods that accumulate their answer
 };
 
-/// What a halting method spent on one stage of a backbone.
+/// What a method spent on one stage of a backbone: one that halts, or routes tokens round blocks.
 struct Ponder {
   std::string stage;
-  Tensor units;        ///< int64 [rows] or [pictures]: residual units, or steps, that each ran
+  Tensor units;        ///< int64 [rows] or [pictures]: units, steps or blocks that each ran
   Tensor cost = {};    ///< float of that shape: the ponder cost, differentiable; relaxed form
   kernels::Grid grid;  ///< of the stage's positions
   int64_t most = 0;    ///< units of the stage
+  int64_t least = 1;   ///< that any runs
 };
 
 /// Which tokens a routed block ran.
@@ -90,7 +91,7 @@ class Ledger {
   const std::vector<Routing>& routings() const { return routings_; }  ///< in order of the blocks
   const kernels::Sequences& sequences() const { return sequences_; }  ///< of the whole batch
 
-  /// MACs of halting units, which macs() holds too: all examples together.
+  /// MACs of halting units and routers, which macs() holds too: all examples together.
   double deciding() const { return deciding_; }
   /// MACs executed by each example: double [batch].
   Tensor macs() const;

@@ -216,11 +216,17 @@ int64_t Mod::room(double capacity, int64_t length) {
 
 Tensor Mod::run(const Tensor& states, const Stack& stack, Pass& pass) const {
   Tensor current = states;
+  const auto blocks = std::ssize(stack.blocks), always = blocks - std::ssize(config_.blocks);
   for (size_t i = 0; i < stack.blocks.size(); ++i) {
     const Block& block = *stack.blocks[i];
     current =
         routes_[i] ? pass_by(*routes_[i], block, current, pass) : block.forward(current, pass);
   }
+  Tensor ran = at::full({states.size(0)}, always, states.options().dtype(at::kLong));
+  for (const Routing& routing : pass.ledger.routings()) ran = ran + routing.chosen;
+  const kernels::Grid tokens{states.size(0), 1, 1};
+  pass.ledger.record(
+      Ponder{.stage = "blocks", .units = ran, .grid = tokens, .most = blocks, .least = always});
   return stack.readout(current, pass);
 }
 

@@ -37,7 +37,7 @@ struct Pass {
   Tensor active;
   /// Of decoders: int64 [rows], where the tokens of the states stand in their sequences.
   Tensor positions;
-  Memory* memory = nullptr;       ///< of decoders: what came before; null: sequences are whole
+  Memory* memory = nullptr;  ///< of decoders: what came before; null: sequences are whole
   /// Of routed blocks: whether the tokens of a sequence compete for them, as in training, and not
   /// each is judged by itself, as in inference.
   bool compete = false;

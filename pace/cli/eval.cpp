@@ -209,7 +209,8 @@ void Eval::report(const LoadedModel& model, const Evaluation& evaluation,
     page.heat_maps = heat_maps(model, processor_of(model, model_),
                                *open_data_for(data_, labels, quiet()), half.budget, heat_maps_, 0);
   }
-  if (model.halting && reads_text(model.model->config()) && heat_maps_ > 0) {
+  const bool by_token = model.mod || (model.halting && reads_text(model.model->config()));
+  if (by_token && heat_maps_ > 0) {
     page.heat_map_budget = half.budget;
     page.text_maps = text_maps(model, *tokenizer_of(model, model_),
                                *open_data_for(data_, labels, quiet()), half.budget, heat_maps_, 0);

@@ -146,11 +146,10 @@ std::vector<CalibrationPoint> refine(const PriceSearch& search,
   return refined;
 }
 
-/// Those dearer than the last that is about as good as the best.
-void leave_out_untrained(std::vector<CalibrationPoint>& curve) {
-  constexpr double kAsGood = 0.005;
+/// Those dearer than the last that is as good as the best, but for so much.
+void leave_out_untrained(std::vector<CalibrationPoint>& curve, double but_for) {
   const double best = std::ranges::max_element(curve, {}, &CalibrationPoint::metric)->metric;
-  while (curve.back().metric < best - kAsGood) curve.pop_back();
+  while (curve.back().metric < best - but_for) curve.pop_back();
 }
 
 }  // namespace
@@ -186,7 +185,9 @@ Calibration calibrate(const LoadedModel& model, const LoadedModel& dense, Loader
                                          100 * point.macs_fraction));
   }
   reporter.finish();
-  if (model.halting) leave_out_untrained(calibration.curve);
+  constexpr double kAsGood = 0.005;
+  if (model.halting) leave_out_untrained(calibration.curve, kAsGood);
+  if (model.mod) leave_out_untrained(calibration.curve, 0.0);
   return calibration;
 }
 

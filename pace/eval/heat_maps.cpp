@@ -123,10 +123,11 @@ std::vector<TextMap> text_maps(const LoadedModel& model, const Tokenizer& tokeni
     const Encoding encoding = encode(tokenizer, dataset.text(index), most);
     Pass pass = model.pass_at(budget);
     model.model->forward(pad_tokens({encoding}), pass);
-    if (pass.ledger.ponders().empty()) fail("maps of texts need a model whose time steps halt");
+    if (pass.ledger.ponders().empty())
+      fail("maps of texts need time steps that halt, or routed blocks");
     const Ponder& steps = pass.ledger.ponders().front();
     maps.push_back({dataset.name(index), pieces_of(tokenizer, encoding, steps.units),
-                    steps.units.to(at::kDouble).mean().item<double>(), steps.most});
+                    steps.units.to(at::kDouble).mean().item<double>(), steps.least, steps.most});
   }
   return maps;
 }

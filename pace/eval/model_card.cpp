@@ -36,9 +36,42 @@ std::string kinds(const AcmConfig& acm) {
   return out;
 }
 
+/// What the adaptive parts decide.
+std::string method(const LoadedModel& model) {
+  std::string said;
+  const auto say = [&said](const std::string& more) { said += (said.empty() ? "" : "; ") + more; };
+  if (model.acm) {
+    say(fmt::format(
+        "for every token a gate decides how many of the {} learners run in each adaptive part "
+        "(kinds: {}; [arXiv 2312.10193](https://arxiv.org/abs/2312.10193))",
+        model.acm->learners, kinds(*model.acm)));
+  }
+  if (model.exits) {
+    say(fmt::format(
+        "an answer after every block, and a rule ({}) that ends the computation of an example",
+        to_string(model.exits->rule)));
+  }
+  if (model.halting) {
+    say(fmt::format("{}, by method {}",
+                    reads_text(model.model->config())
+                        ? "every token decides how often its time step is computed"
+                    : model.halting->by_position()
+                        ? "every position of a picture decides how many residual units of each "
+                          "stage run"
+                        : "a picture decides how many residual units of each stage run",
+                    to_string(model.halting->method)));
+  }
+  if (model.mod) {
+    say(fmt::format(
+        "tokens are routed round {} of the blocks, which {:.4g} % of them ran in training "
+        "([arXiv 2404.02258](https://arxiv.org/abs/2404.02258))",
+        model.mod->blocks.size(), 100 * model.mod->capacity));
+  }
+  return said;
+}
+
 std::string description(const ModelCard& card, const LoadedModel& model) {
   const std::string& base = card.base_model;
-  const std::string origin = base.empty() ? "" : fmt::format(" of `{}`", base);
   const std::string made = base.empty() ? "" : fmt::format(" made from `{}`", base);
   const size_t classes = model.model->labels().size();
   const std::string shape =
@@ -49,29 +82,10 @@ std::string description(const ModelCard& card, const LoadedModel& model) {
                      : text       ? "text classifier"
                                   : "image classifier";
   if (!model.adaptive()) return fmt::format("A dense {}{} ({}).\n", kind, made, shape);
-  constexpr const char* kBudget =
-      "One set of weights serves every budget, the wanted mean share of the dense model's "
-      "multiply-accumulates.\n";
-  if (model.halting) {
-    return fmt::format(
-        "An adaptive {}{} ({}): {}, by method {}. {}", kind, made, shape,
-        text ? "every token decides how often its time step is computed"
-        : model.halting->by_position()
-            ? "every position of a picture decides how many residual units of each stage run"
-            : "a picture decides how many residual units of each stage run",
-        to_string(model.halting->method), kBudget);
-  }
-  if (!model.acm) {
-    return fmt::format(
-        "An adaptive {}{} ({}): an answer after every block, and a rule ({}) that ends "
-        "the computation of an example. {}",
-        kind, made, shape, to_string(model.exits->rule), kBudget);
-  }
   return fmt::format(
-      "An adaptive form{} ({}): for every token a gate decides how many of the {} learners run in "
-      "each adaptive part (kinds: {}), so compute goes where the input needs it "
-      "([arXiv 2312.10193](https://arxiv.org/abs/2312.10193)). {}",
-      origin, shape, model.acm->learners, kinds(*model.acm), kBudget);
+      "An adaptive {}{} ({}): {}. One set of weights serves every budget, the wanted mean share of "
+      "the dense model's multiply-accumulates.\n",
+      kind, made, shape, method(model));
 }
 
 std::string usage(const LoadedModel& model) {

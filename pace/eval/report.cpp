@@ -212,6 +212,10 @@ std::string on_colour(const std::string& text, double share) {
                      share < 0.5 ? "#fff" : "#000", svg::escape(text));
 }
 
+double share_of(const TextMap& map, double steps) {
+  return (steps - static_cast<double>(map.least)) / static_cast<double>(map.most - map.least);
+}
+
 /// Pieces on the colour of their steps, those that follow each other on one where it is the same.
 std::string text_figure(const TextMap& map) {
   std::string out;
@@ -221,7 +225,7 @@ std::string text_figure(const TextMap& map) {
     for (; i < map.pieces.size() && map.pieces[i].steps == steps; ++i) {
       text += map.pieces[i].text;
     }
-    out += on_colour(text, (steps - 1.0) / static_cast<double>(map.most - 1));
+    out += on_colour(text, share_of(map, steps));
   }
   return fmt::format(
       "<figure><p>{}</p><figcaption><span class=\"share\">{:.2f} steps</span>{}"
@@ -232,16 +236,14 @@ std::string text_figure(const TextMap& map) {
 std::string text_maps_section(const Report& report) {
   if (report.text_maps.empty()) return {};
   std::string scale;
-  const int64_t most = report.text_maps.front().most;
-  for (int64_t steps = 1; steps <= most; ++steps) {
-    scale += on_colour(fmt::format(" {} ", steps),
-                       static_cast<double>(steps - 1) / static_cast<double>(most - 1));
+  const TextMap& first = report.text_maps.front();
+  for (int64_t steps = first.least; steps <= first.most; ++steps) {
+    scale += on_colour(fmt::format(" {} ", steps), share_of(first, static_cast<double>(steps)));
   }
   std::string out = fmt::format("<div class=\"text-maps\">\n<figure><p>{}</p></figure>\n", scale);
   for (const TextMap& map : report.text_maps) out += text_figure(map);
   return page::section("Where in the text",
-                       fmt::format("How many steps were taken when the model had read each token, "
-                                   "at budget {:g}.",
+                       fmt::format("How many steps or blocks each token took, at budget {:g}.",
                                    report.heat_map_budget),
                        out + "</div>\n");
 }

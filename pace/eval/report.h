@@ -20,7 +20,7 @@ struct HeatMap {
   at::Tensor share;  ///< float [rows, columns] in [0, 1]: share of adaptive work each place used
 };
 
-/// A text with the steps that its tokens took.
+/// A text with the steps or blocks that its tokens took.
 struct TextMap {
   struct Piece {
     std::string text;  ///< UTF-8: a token, or several whose bytes make a character
@@ -28,8 +28,8 @@ struct TextMap {
   };
   std::string name;
   std::vector<Piece> pieces;
-  double mean = 0.0;  ///< steps of a token
-  int64_t most = 0;   ///< that it can take
+  double mean = 0.0;            ///< steps of a token
+  int64_t least = 0, most = 0;  ///< that it can take
 };
 
 /// A text with the number of blocks after which it was answered.
@@ -56,8 +56,8 @@ struct Report {
 std::vector<HeatMap> heat_maps(const LoadedModel& model, const ImageProcessor& processor,
                                const Dataset& dataset, double budget, int64_t count, uint64_t seed);
 
-/// Maps of `count` random texts of the dataset. Throws Error when the model's time steps do not
-/// halt.
+/// Maps of `count` random texts of the dataset. Throws Error when no time steps of the model halt
+/// and no blocks are routed.
 std::vector<TextMap> text_maps(const LoadedModel& model, const Tokenizer& tokenizer,
                                const Dataset& dataset, double budget, int64_t count, uint64_t seed);
 

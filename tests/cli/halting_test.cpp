@@ -154,7 +154,7 @@ TEST(HaltingCommand, NamesWhatALanguageModelCannotDo) {
                     "there is no text");
   PACE_EXPECT_FAILS(pace("train --layers 1 --model " + language.path("dense") + " --data " +
                          language.data() + " --out " + language.path("no")),
-                    1, "only a transformer can be cut");
+                    1, "only an encoder can be cut");
   PACE_EXPECT_FAILS(pace("train --model " + language.path("dense") + " --data " + Residual::data() +
                          " --out " + language.path("no")),
                     1, "learns from text:FILE");

@@ -132,6 +132,13 @@ TEST_P(ModLaws, TokenByTokenItIsAsInOneGo) {
   }
   EXPECT_EQ(done, 40);
   EXPECT_EQ(macs, whole.ledger.macs().sum().item<double>());
+  int64_t ran = 0;
+  for (const Routing& routing : whole.ledger.routings()) ran += count(routing);
+  const int64_t always = 3 - std::ssize(config().blocks);
+  const Ponder& blocks = whole.ledger.ponders().at(0);
+  EXPECT_EQ(blocks.units.sum().item<int64_t>(), 120 * always + ran);
+  EXPECT_EQ(blocks.least, always);
+  EXPECT_EQ(blocks.most, 3);
   for (const Routing& routing : whole.ledger.routings()) {
     int64_t remembered = 0;
     for (const kernels::KeyValues& own : memory.blocks[static_cast<size_t>(routing.block)]) {

@@ -1,0 +1,150 @@
+#include <gmock/gmock.h>
+
+#include "pace/models/factory.h"
+#include "tests/cli/workspace.h"
+
+namespace pace::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// A Llama that continues a text of few rules, and one whose tokens are routed round blocks.
+class Writing {
+ public:
+  static const Writing& get() {
+    static const Writing writing;
+    return writing;
+  }
+
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string data() const { return "text:" + path("text.txt"); }
+  std::string adapting() const {
+    return "adapt --threads 1 --batch 4 --calibration 4 --model " + path("dense") + " --data " +
+           data() + " ";
+  }
+
+ private:
+  Writing() {
+    std::string text;
+    for (int line = 0; line < 400; ++line) text += line % 3 ? "to be or not\n" : "to see or not\n";
+    write_text(folder_ / "text.txt", text);
+    write_text(folder_ / "config.json", json{{"model_type", "llama"},
+                                             {"vocab_size", 256},
+                                             {"hidden_size", 32},
+                                             {"intermediate_size", 48},
+                                             {"num_hidden_layers", 4},
+                                             {"num_attention_heads", 4},
+                                             {"num_key_value_heads", 2},
+                                             {"max_position_embeddings", 300},
+                                             {"tie_word_embeddings", true},
+                                             {"eos_token_id", '\n'}}
+                                            .dump());
+    train_ = pace("train --threads 1 --batch 2 --architecture " + path("config.json") +
+                  " --tokenizer recipes/shakespeare-lstm/tokenizer --data " + data() +
+                  " --epochs 40 --rate 6e-3 --warmup-steps 10 --held-out 3 --json --out " +
+                  path("dense"));
+    adapt_ = pace(adapting() + "--mod 0.25 --epochs 10 --rate 3e-3 --head-rate 1e-2 --json --out " +
+                  path("mod"));
+  }
+
+  TemporaryFolder folder_;
+
+ public:
+  Outcome train_, adapt_;
+};
+
+TEST(DecoderCommand, TrainsAdaptsAndMeasuresALanguageModel) {
+  const Writing& writing = Writing::get();
+  ASSERT_EQ(writing.train_.status, 0) << writing.train_.err;
+  EXPECT_LT(writing.train_.parsed().at("held_out_bits"), 0.5);
+  ASSERT_EQ(writing.adapt_.status, 0) << writing.adapt_.err;
+  const std::string model = writing.path("mod");
+  const json info = pace("info --json " + model).parsed();
+  EXPECT_EQ(info.at("mod").at("blocks"), json::array({1, 3}));
+  EXPECT_EQ(info.at("mod").at("causal"), "predictor");
+  const Outcome eval =
+      pace("eval --json --budgets 1,0.7 --model " + model + " --dense " + writing.path("dense") +
+           " --data " + writing.data() + " --report " + writing.path("report.html"));
+  ASSERT_EQ(eval.status, 0) << eval.err;
+  const json budgets = eval.parsed().at("budgets");
+  EXPECT_LT(budgets[0].at("bits"), 0.6);
+  EXPECT_LT(budgets[1].at("macs_fraction"), 0.8);
+  EXPECT_LE(budgets[1].at("macs_fraction"), budgets[0].at("macs_fraction"));
+  const json blocks = budgets[1].at("units")[0];
+  EXPECT_EQ(blocks.at("stage"), "blocks");
+  EXPECT_EQ(blocks.at("most"), 4);
+  EXPECT_LT(blocks.at("mean"), 3.5);
+  EXPECT_THAT(read_text(writing.path("report.html")), HasSubstr("Where in the text"));
+  EXPECT_THAT(read_text(model + "/README.md"), HasSubstr("routed round 2 of the blocks"));
+}
+
+TEST(DecoderCommand, WritesOn) {
+  const Writing& writing = Writing::get();
+  for (const char* model : {"dense", "mod"}) {
+    const std::string predict = "predict --model " + writing.path(model) + " ";
+    const std::string lines = "to see or not\nto be or not\nto be or not\n";
+    const Outcome plain = pace(predict + "--tokens 40 '" + lines + "to s'");
+    // The config says that a line ends the text.
+    EXPECT_EQ(plain.out, lines + "to see or not\n") << plain.err;
+    const Outcome both =
+        pace(predict + "--json --batch 2 --tokens 3 '" + lines + "to s' '" + lines + "to see'");
+    ASSERT_EQ(both.status, 0) << both.err;
+    const size_t second = both.out.find('\n') + 1;
+    const json one = json::parse(both.out.substr(0, second)),
+               other = json::parse(both.out.substr(second));
+    EXPECT_EQ(one.at("text"), "ee ");
+    EXPECT_EQ(one.at("stop"), "length");
+    EXPECT_EQ(other.at("text"), " or");
+    EXPECT_EQ(other.at("tokens"), json::array({' ', 'o', 'r'}));
+    EXPECT_GT(other.at("tokens_per_second"), 0.0);
+    EXPECT_GT(other.at("memory_bytes"), 0);
+    const std::string drawing = predict + "--json --tokens 5 --temperature 3 --top-p 0.99 'to' ";
+    const auto drawn = [&](int seed) {
+      return pace(drawing + "--seed " + std::to_string(seed)).parsed().at("tokens");
+    };
+    EXPECT_EQ(drawn(1), drawn(1));
+    EXPECT_NE(drawn(1), drawn(2));
+  }
+}
+
+TEST(DecoderCommand, RemembersFewerTokensWhereTheyAreRoutedRound) {
+  const Writing& writing = Writing::get();
+  const std::string prompt = "'to be or not\nto be or not\nto be or not\nto be or not\nto'";
+  const auto bytes = [&](const char* model) {
+    const Outcome written =
+        pace("predict --json --tokens 1 --model " + writing.path(model) + " " + prompt);
+    return written.parsed().at("memory_bytes").get<int64_t>();
+  };
+  EXPECT_LT(bytes("mod"), bytes("dense"));
+}
+
+TEST(DecoderCommand, NamesWhatItCannotDo) {
+  const Writing& writing = Writing::get();
+  const std::string predict = "predict --model " + writing.path("dense") + " ";
+  PACE_EXPECT_FAILS(pace(predict + "--tokens 4 ''"), 1, "there is no text to go on from");
+  PACE_EXPECT_FAILS(pace(predict + "--tokens 4 " + std::string(300, 'a')), 1,
+                    "300 tokens; the model's context is 300, so give at most 299");
+  PACE_EXPECT_FAILS(pace(predict + "--tokens -1 a"), 2, "--tokens");
+  PACE_EXPECT_FAILS(pace(predict + "--tokens 4 --top-p 0 a"), 2, "--top-p");
+  PACE_EXPECT_FAILS(pace(predict + "--tokens 4 --temperature nan a"), 2, "--temperature");
+  const Outcome some = pace(predict + "--tokens 2 --json 'to b' ''");
+  EXPECT_EQ(some.status, 1);
+  EXPECT_THAT(some.out, HasSubstr("\"input\":\"to b\""));
+  EXPECT_THAT(some.err, HasSubstr("1 of 2 inputs"));
+  PACE_EXPECT_FAILS(pace("predict --tokens 4 --model " + Workspace::get().dense() + " x.png"), 2,
+                    "models that write");
+
+  const std::string adapt = writing.adapting() + "--out " + writing.path("no") + " ";
+  PACE_EXPECT_FAILS(pace(adapt + "--mod 0"), 2, "--mod");
+  PACE_EXPECT_FAILS(pace(adapt + "--mod 0.5 --halting act"), 2, "exclude each other");
+  PACE_EXPECT_FAILS(pace(adapt + "--mod 0.5 --learners 4"), 2, "--learners is for modules");
+  PACE_EXPECT_FAILS(pace(adapt + "--mod 0.5 --blocks 4"), 1, "block 4 is to be routed");
+  PACE_EXPECT_FAILS(pace(adapt + "--causal auxiliary"), 2, "--causal needs --mod");
+  PACE_EXPECT_FAILS(pace(adapt), 1, "encoders only");
+  PACE_EXPECT_FAILS(pace("adapt --mod 0.5 --model " + Workspace::get().dense() + " --data " +
+                         Workspace::get().data() + " --out " + writing.path("no")),
+                    1, "gpt2 and llama");
+}
+
+}  // namespace
+}  // namespace pace::cli
