@@ -1,5 +1,6 @@
 #include "pace/cli/continuation.h"
 
+#include <algorithm>
 #include <iostream>
 #include <limits>
 #include <utility>
@@ -74,9 +75,11 @@ std::string Writer::text_of(const std::vector<int64_t>& tokens, bool begins) con
 }
 
 void Writer::print(const Batch& batch, const Generated& generated) const {
-  int64_t tokens = 0;
-  for (const Continuation& each : generated.sequences) tokens += std::ssize(each.tokens);
-  const double seconds = generated.prompt_seconds + generated.seconds;
+  int64_t tokens = 0;  // that came after the first
+  for (const Continuation& each : generated.sequences) {
+    tokens += std::max<int64_t>(0, std::ssize(each.tokens) - 1);
+  }
+  const json speed = tokens > 0 ? json(static_cast<double>(tokens) / generated.seconds) : json();
   for (size_t i = 0; i < batch.texts.size(); ++i) {
     const Continuation& own = generated.sequences[i];
     const std::string text = text_of(own.tokens, batch.texts[i].empty());
@@ -91,7 +94,7 @@ void Writer::print(const Batch& batch, const Generated& generated) const {
                        {"macs", own.macs},
                        {"macs_fraction", own.macs / own.dense_macs},
                        {"prompt_seconds", generated.prompt_seconds},
-                       {"tokens_per_second", static_cast<double>(tokens) / seconds},
+                       {"tokens_per_second", speed},
                        {"memory_bytes", generated.memory_bytes}})
               << "\n";
   }
