@@ -26,7 +26,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--pace", type=pathlib.Path, required=True, help="the pace command")
     parser.add_argument("--family", choices=["gpt2", "llama"], default="gpt2", help="default: %(default)s")
     parser.add_argument("--capacity", type=float, default=0.125, help="of routed blocks (default: %(default)s)")
-    parser.add_argument("--budget", type=float, default=0.68, help="at which they have it (default: %(default)s)")
     parser.add_argument("--prompt", type=int, default=448, help="tokens to go on from (default: %(default)s)")
     parser.add_argument("--tokens", type=int, default=64, help="tokens to write (default: %(default)s)")
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8], help="default: %(default)s")
@@ -43,7 +42,8 @@ def make_dense(family: str, folder: pathlib.Path) -> None:
                                        num_attention_heads=12, num_key_value_heads=12, max_position_embeddings=1024,
                                        tie_word_embeddings=True)}
     torch.manual_seed(1)
-    config = AutoConfig.for_model(family, **sizes[family], bos_token_id=None, eos_token_id=None)
+    config = AutoConfig.for_model(family, **sizes[family])
+    config.bos_token_id = config.eos_token_id = config.vocab_size - 1
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     # One token for each byte, those that transformers would add, and as many more as the model knows.
     tokenizer = json.loads(TOKENIZER.read_text())
@@ -52,12 +52,23 @@ def make_dense(family: str, folder: pathlib.Path) -> None:
         vocabulary[token] = len(vocabulary)
     vocabulary |= {f"<{i}>": i for i in range(len(vocabulary), config.vocab_size)}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (folder / "tokenizer_config.json").write_text(json.dumps({
+        "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}))
 
 
 def make_routed(options: argparse.Namespace, text: pathlib.Path, dense: pathlib.Path, folder: pathlib.Path) -> None:
     subprocess.run([options.pace, "adapt", "--mod", str(options.capacity), "--random-routing", "--epochs", "0",
                     "--model", dense, "--data", f"text:{text}", "--limit", "4", "--calibration", "2", "--batch", "1",
                     "--out", folder], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def trained_budget(model: pathlib.Path) -> float:
+    """The budget at which the price is 0, and the capacity that of training."""
+    import numpy
+
+    curve = json.loads((model / "config.json").read_text())["pace"]["calibration"]["curve"]
+    curve.sort(key=lambda point: point["price"])
+    return float(numpy.interp(0.0, [point["price"] for point in curve], [point["budget"] for point in curve]))
 
 
 def prompts(count: int, length: int) -> list[str]:
@@ -106,13 +117,14 @@ def main() -> None:
         text = folder / "text.txt"
         text.write_text(" ".join(prompts(8, 1024)))
         make_routed(options, text, dense, routed)
+        budget = trained_budget(routed)
         generator = peer(dense, folder / "peer", options)
         for batch in options.batches:
             texts = prompts(batch, options.prompt)
             rounds = []
             for number in range(options.rounds):
                 print(f"batch {batch}, round {number + 1} of {options.rounds}", file=sys.stderr)
-                rounds.append((time_pace(options, dense, 1.0, texts), time_pace(options, routed, options.budget, texts),
+                rounds.append((time_pace(options, dense, 1.0, texts), time_pace(options, routed, budget, texts),
                                time_peer(generator, texts, options.tokens)))
             median = statistics.median
             speed = {"dense": median(d["tokens_per_second"] for d, _, _ in rounds),
