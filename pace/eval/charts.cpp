@@ -347,4 +347,30 @@ std::string exits_used(const Evaluation& evaluation) {
   return out;
 }
 
+std::string routing(const TextMap& map) {
+  constexpr size_t kMost = 90;
+  constexpr double kLeft = 70, kTop = 64, kSide = 12;
+  const size_t tokens = std::min(kMost, map.tokens.size());
+  std::string out;
+  for (size_t token = 0; token < tokens; ++token) {
+    const double x = kLeft + kSide * static_cast<double>(token) + kSide / 2;
+    out += fmt::format("<text transform=\"translate({:.0f} {:.0f}) rotate(-60)\">{}</text>", x,
+                       kTop - 6, svg::escape(map.tokens[token]));
+  }
+  double y = kTop;
+  for (const TextMap::Routed& routed : map.routed) {
+    out += svg::text(kLeft - 8, y + kSide - 2, "tick end", fmt::format("block {}", routed.block));
+    for (size_t token = 0; token < tokens; ++token) {
+      out += fmt::format(
+          "<rect x=\"{:.0f}\" y=\"{:.0f}\" width=\"{:.0f}\" height=\"{:.0f}\" "
+          "fill=\"{}\"/>",
+          kLeft + kSide * static_cast<double>(token), y, kSide - 1, kSide - 1,
+          svg::viridis_css(routed.ran[token] ? 1.0 : 0.0));
+    }
+    y += kSide;
+  }
+  return svg::drawing(kLeft + kSide * static_cast<double>(kMost), y, "routed blocks of each token",
+                      out);
+}
+
 }  // namespace pace::charts

@@ -21,4 +21,7 @@ std::string learners_used(const Result& result);
 /// A bar per budget, divided by how many blocks the examples ran.
 std::string exits_used(const Evaluation& evaluation);
 
+/// A row for each routed block, a column for each of the first tokens of a text: those that ran it.
+std::string routing(const TextMap& map);
+
 }  // namespace pace::charts

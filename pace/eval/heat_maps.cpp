@@ -111,6 +111,25 @@ std::vector<TextMap::Piece> pieces_of(const Tokenizer& tokenizer, const Encoding
   return pieces;
 }
 
+/// What each token is in a text, as far as it is whole characters.
+std::vector<std::string> words_of(const Tokenizer& tokenizer, const Encoding& encoding) {
+  std::vector<std::string> words;
+  for (const int64_t id : encoding.ids) {
+    const std::string word = tokenizer.token(id);
+    words.push_back(is_utf8(word) ? word : "\xEF\xBF\xBD");
+  }
+  return words;
+}
+
+std::vector<TextMap::Routed> routed_of(const Ledger& ledger) {
+  std::vector<TextMap::Routed> routed;
+  for (const Routing& routing : ledger.routings()) {
+    const bool* chosen = routing.chosen.const_data_ptr<bool>();
+    routed.push_back({routing.block, std::vector<bool>(chosen, chosen + routing.chosen.numel())});
+  }
+  return routed;
+}
+
 }  // namespace
 
 std::vector<TextMap> text_maps(const LoadedModel& model, const Tokenizer& tokenizer,
@@ -126,8 +145,14 @@ std::vector<TextMap> text_maps(const LoadedModel& model, const Tokenizer& tokeni
     if (pass.ledger.ponders().empty())
       fail("maps of texts need time steps that halt, or routed blocks");
     const Ponder& steps = pass.ledger.ponders().front();
-    maps.push_back({dataset.name(index), pieces_of(tokenizer, encoding, steps.units),
-                    steps.units.to(at::kDouble).mean().item<double>(), steps.least, steps.most});
+    maps.push_back({dataset.name(index),
+                    pieces_of(tokenizer, encoding, steps.units),
+                    steps.units.to(at::kDouble).mean().item<double>(),
+                    steps.least,
+                    steps.most,
+                    {},
+                    routed_of(pass.ledger)});
+    if (model.mod) maps.back().tokens = words_of(tokenizer, encoding);
   }
   return maps;
 }

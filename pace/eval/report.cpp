@@ -228,9 +228,9 @@ std::string text_figure(const TextMap& map) {
     out += on_colour(text, share_of(map, steps));
   }
   return fmt::format(
-      "<figure><p>{}</p><figcaption><span class=\"share\">{:.2f} steps</span>{}"
+      "<figure><p>{}</p><figcaption><span class=\"share\">{:.2f} {}</span>{}"
       "</figcaption></figure>\n",
-      out, map.mean, svg::escape(map.name));
+      out, map.mean, map.routed.empty() ? "steps" : "blocks", svg::escape(map.name));
 }
 
 std::string text_maps_section(const Report& report) {
@@ -246,6 +246,19 @@ std::string text_maps_section(const Report& report) {
                        fmt::format("How many steps or blocks each token took, at budget {:g}.",
                                    report.heat_map_budget),
                        out + "</div>\n");
+}
+
+std::string routing_section(const Report& report) {
+  std::string out;
+  for (const TextMap& map : report.text_maps) {
+    if (!map.routed.empty()) out += charts::routing(map);
+  }
+  if (out.empty()) return {};
+  return page::section("Which token runs which block",
+                       fmt::format("The first tokens of the texts above, at budget {:g}: yellow "
+                                   "runs the block, violet passes it by.",
+                                   report.heat_map_budget),
+                       out);
 }
 
 std::string header(const Report& report) {
@@ -342,7 +355,7 @@ std::string render_report(const Report& report) {
                       charts::example_compute(evaluation));
   }
   body += learners_section(evaluation);
-  body += maps_section(report) + text_maps_section(report);
+  body += maps_section(report) + text_maps_section(report) + routing_section(report);
   body += page::section(
       "Configuration", "",
       fmt::format(

@@ -30,6 +30,14 @@ struct TextMap {
   std::vector<Piece> pieces;
   double mean = 0.0;            ///< steps of a token
   int64_t least = 0, most = 0;  ///< that it can take
+
+  /// A routed block, and which tokens ran it.
+  struct Routed {
+    int64_t block = 0;
+    std::vector<bool> ran;
+  };
+  std::vector<std::string> tokens;  ///< UTF-8, what each is in the text; of routed models
+  std::vector<Routed> routed;
 };
 
 /// A text with the number of blocks after which it was answered.

@@ -17,7 +17,7 @@ struct Sampling {
 
 struct GenerationOptions {
   Sampling sampling = {};
-  int64_t most_tokens = 0;     ///< new ones of a sequence
+  int64_t most_tokens = 0;          ///< new ones of a sequence
   std::vector<int64_t> stops = {};  ///< tokens that end a sequence and do not belong to it
 };
 

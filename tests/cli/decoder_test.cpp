@@ -74,7 +74,10 @@ TEST(DecoderCommand, TrainsAdaptsAndMeasuresALanguageModel) {
   EXPECT_EQ(blocks.at("stage"), "blocks");
   EXPECT_EQ(blocks.at("most"), 4);
   EXPECT_LT(blocks.at("mean"), 3.5);
-  EXPECT_THAT(read_text(writing.path("report.html")), HasSubstr("Where in the text"));
+  const std::string page = read_text(writing.path("report.html"));
+  EXPECT_THAT(page, HasSubstr("Where in the text"));
+  EXPECT_THAT(page, HasSubstr("Which token runs which block"));
+  EXPECT_THAT(page, HasSubstr(">block 3</text>"));
   EXPECT_THAT(read_text(model + "/README.md"), HasSubstr("routed round 2 of the blocks"));
 }
 
