@@ -236,7 +236,7 @@ Tensor Mod::pass_by(const Route& route, const Block& block, const Tensor& states
   Tensor known, causal, rows;
   if (competes) {
     known = route.scores(states, pass);
-    rows = greatest(known, config_.capacity, pass.sequences);
+    rows = greatest(known, std::lerp(config_.capacity, 1.0, pass.slack), pass.sequences);
   }
   if (!competes || (relaxed && route.has_router())) causal = route.causal(states, known, pass);
   if (!competes) rows = causal.ge(pass.price).nonzero().flatten();

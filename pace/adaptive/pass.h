@@ -41,6 +41,8 @@ struct Pass {
   /// Of routed blocks: whether the tokens of a sequence compete for them, as in training, and not
   /// each is judged by itself, as in inference.
   bool compete = false;
+  /// Of routed blocks for which tokens compete: how far their capacity is raised, 0 to 1: to all.
+  double slack = 0.0;
   bool last_only = false;         ///< of decoders: whether only a sequence's last token is answered
   bool batch_statistics = false;  ///< training: batch norms use and learn the batch's statistics
 

@@ -70,7 +70,7 @@ class Adapt : public Command {
   ModConfig mod_{.capacity = 0.0};  ///< of no blocks: every other
   ModTraining routing_;
   double epochs_ = 3.0, head_rate_ = 0.0, ponder_ = -1.0;
-  bool paper_bound_ = false;
+  bool paper_bound_ = false, retrofit_ = false;
   std::string rule_, halting_, ponder_cost_ = "remaining", causal_ = "predictor";
   std::vector<const CLI::Option*> of_modules_, of_depth_, of_exits_, of_halting_, of_mod_;
   std::string model_, gate_ = "learned", init_ = "ordered", gate_labels_ = "price";
@@ -229,6 +229,10 @@ void Adapt::declare_mod(CLI::App& app) {
       ->check(CLI::IsMember({"predictor", "auxiliary"}));
   app.add_option("--causal-weight", routing_.causal, "mod: weight of the loss that teaches it")
       ->check(at_least(0));
+  app.add_flag(
+      "--retrofit", retrofit_,
+      "mod: keep to a pretrained model: routed blocks begin as its own, the capacity falls "
+      "from 1 in the first half of the training, and its answers are learned too");
   app.add_flag("--random-routing", mod_.random, "mod: draw the tokens, a control");
 }
 
@@ -315,8 +319,14 @@ LoadedModel Adapt::make_mod(const LoadedModel& start, Loader& loader, Loader& he
                             const fs::path& folder, Terminal& terminal) const {
   ModConfig config = mod_;
   config.causal = causal_routing(causal_, "--causal");
+  if (retrofit_) {
+    if (start.adaptive())
+      fail("'{}' is an adaptive model; --retrofit keeps to a dense one", model_);
+    config.offset = 1.0;
+  }
   LoadedModel model = build_mod(start, config, run_.seed);
   ModTraining options = routing_;
+  if (retrofit_) options.teacher = &start;
   options.finetune = depth_training();
   Trainer trainer(folder, {kFinetunePhase}, model.model->parameters().all(), terminal);
   train_mod(model, options, loader, trainer, held_out_hook(model, held_out));

@@ -59,4 +59,10 @@ Tensor answer_loss(const Tensor& logits, const Batch& batch) {
   return cross_entropy(logits, batch.labels, at::Reduction::Mean);
 }
 
+Tensor divergence(const Tensor& wanted, const Tensor& logits) {
+  const Tensor probabilities = at::softmax(wanted.to(at::kFloat), -1);
+  return (at::xlogy(probabilities, probabilities) - probabilities * at::log_softmax(logits, -1))
+      .sum(-1);
+}
+
 }  // namespace pace

@@ -28,4 +28,8 @@ double accuracy(const Tensor& logits, const Tensor& labels);
 /// number where those ask for nothing.
 Tensor answer_loss(const Tensor& logits, const Batch& batch);
 
+/// How far answers are from those wanted, both as logits [..., classes]: the Kullback-Leibler
+/// divergence of each, [...].
+Tensor divergence(const Tensor& wanted, const Tensor& logits);
+
 }  // namespace pace

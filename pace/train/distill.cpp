@@ -9,6 +9,7 @@
 #include "pace/adaptive/losses.h"
 #include "pace/base/error.h"
 #include "pace/train/acm_phases.h"
+#include "pace/train/answers.h"
 #include "pace/train/price_control.h"
 
 namespace pace {
@@ -226,9 +227,7 @@ class Distillation {
     Tensor loss = task;
     StepFigures figures;
     if (options_.weight_distill > 0) {
-      const Tensor wanted = at::softmax(teacher_.run(batch.inputs, {}).to(at::kFloat), -1);
-      const Tensor distill =
-          (at::xlogy(wanted, wanted) - wanted * log_probabilities).sum(-1).mean();
+      const Tensor distill = divergence(teacher_.run(batch.inputs, {}), logits).mean();
       loss = loss + options_.weight_distill * distill;
       figures["distill"] = distill.item<double>();
     }

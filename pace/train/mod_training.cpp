@@ -1,11 +1,17 @@
 #include "pace/train/mod_training.h"
 
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+
 #include "pace/base/error.h"
 #include "pace/train/answers.h"
 
 namespace pace {
 
 namespace {
+
+constexpr double kFalling = 0.5;  ///< share of a retrofit in which the capacity falls
 
 /// Of all routed blocks: the mean cross-entropy of causal routing, and the share of tokens that it
 /// routes alike. Nothing of a control that draws its tokens.
@@ -29,6 +35,17 @@ CausalLoss causal_loss(const Ledger& ledger) {
   return {sum.loss / static_cast<double>(blocks), sum.alike / static_cast<double>(blocks)};
 }
 
+/// The mean divergence from what the teacher answers where the batch asks something.
+Tensor teacher_loss(const LoadedModel& teacher, const Tensor& logits, const Batch& batch) {
+  Tensor wanted;
+  {
+    const at::NoGradGuard no_grad;
+    Pass pass;
+    wanted = teacher.model->forward(batch.inputs, pass);
+  }
+  return divergence(wanted, logits).masked_select(batch.labels.ge(0)).mean();
+}
+
 }  // namespace
 
 void train_mod(LoadedModel& loaded, const ModTraining& options, Loader& loader, Trainer& trainer,
@@ -40,13 +57,21 @@ void train_mod(LoadedModel& loaded, const ModTraining& options, Loader& loader, 
     Pass pass;
     pass.form = Form::kRelaxed;
     pass.generator = generator;
+    if (options.teacher) pass.slack = std::max(0.0, 1.0 - trainer.progress() / kFalling);
     const Tensor logits = model.forward(batch.inputs, pass).to(at::kFloat);
     const Tensor loss = answer_loss(logits, batch);
     const CausalLoss causal = causal_loss(pass.ledger);
-    (loss + options.causal * causal.loss).backward();
-    return {{"loss", loss.item<double>()},
-            {"accuracy", accuracy(logits.detach(), batch.labels)},
-            {"routed", causal.alike}};
+    StepFigures figures{{"loss", loss.item<double>()},
+                        {"accuracy", accuracy(logits.detach(), batch.labels)},
+                        {"routed", causal.alike}};
+    Tensor sum = loss + options.causal * causal.loss;
+    if (options.teacher) {
+      const Tensor distill = teacher_loss(*options.teacher, logits, batch);
+      figures["distill"] = distill.item<double>();
+      sum = sum + distill;
+    }
+    sum.backward();
+    return figures;
   };
   trainer.run(finetune_phase(options.finetune), loader,
               finetune_groups(model.parameters(), options.finetune), objective, hook);

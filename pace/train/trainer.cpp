@@ -86,7 +86,8 @@ int64_t total_steps(const PhaseOptions& options, int64_t batches) {
 class Phase {
  public:
   Phase(const fs::path& checkpoint, const PhaseOptions& options, size_t index, Loader& loader,
-        const NamedTensors& parameters, std::vector<ParameterGroup> groups, MetricsFile metrics)
+        const NamedTensors& parameters, std::vector<ParameterGroup> groups, MetricsFile metrics,
+        double& done)
       : path_(checkpoint),
         options_(options),
         index_(index),
@@ -95,6 +96,7 @@ class Phase {
         trained_(parameters, groups),
         optimizer_(std::move(groups), options.clip_norm),
         metrics_(std::move(metrics)),
+        done_(done),
         device_(parameters.at(0).second.device()) {
     progress_.phase = options.name;
     progress_.batches = loader.batches();
@@ -134,6 +136,7 @@ class Phase {
   Trained trained_;
   AdamW optimizer_;
   MetricsFile metrics_;
+  double& done_;  ///< share of the steps
   at::Device device_;
   TrainProgress progress_;
   int64_t report_every_ = 1;
@@ -206,6 +209,7 @@ std::optional<Batch> Phase::next_batch() {
 
 StepFigures Phase::step(const Batch& batch, const Objective& objective, double scale) {
   const auto step = static_cast<uint64_t>(progress_.step);
+  done_ = static_cast<double>(progress_.step) / static_cast<double>(progress_.total);
   at::Generator generator =
       generator_for(device_, random_for({options_.seed, uint64_t{index_}, step})());
   optimizer_.zero_grad();
@@ -293,7 +297,8 @@ void Trainer::run(const PhaseOptions& options, Loader& loader, std::vector<Param
     return phase < reached ||
            (phase == reached && line["step"].get<int64_t>() <= checkpoint->progress().step);
   });
-  Phase phase(path, options, index, loader, parameters_, std::move(groups), std::move(metrics));
+  Phase phase(path, options, index, loader, parameters_, std::move(groups), std::move(metrics),
+              progress_);
   if (checkpoint && reached == index) phase.restore(*checkpoint);
   stopped_ = !phase.run(objective, hook, reporter_, stop_after_);
 }

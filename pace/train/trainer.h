@@ -60,6 +60,9 @@ class Trainer {
   void run(const PhaseOptions& options, Loader& loader, std::vector<ParameterGroup> groups,
            const Objective& objective, const EpochHook& hook = {});
 
+  /// How much of the phase is done, in [0, 1); for objectives that change on the way.
+  double progress() const { return progress_; }
+
   /// Stops after this many more steps in all, as a killed process would, with a checkpoint; for
   /// tests.
   void stop_after(int64_t steps) { stop_after_ = steps; }
@@ -76,6 +79,7 @@ class Trainer {
   Reporter& reporter_;
   int64_t stop_after_ = -1;
   bool stopped_ = false;
+  double progress_ = 0.0;
 };
 
 }  // namespace pace

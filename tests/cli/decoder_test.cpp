@@ -110,6 +110,17 @@ TEST(DecoderCommand, WritesOn) {
   }
 }
 
+TEST(DecoderCommand, RetrofitsWithLittleTraining) {
+  const Writing& writing = Writing::get();
+  const Outcome adapt = pace(writing.adapting() + "--mod 0.5 --retrofit --epochs 4 --rate 1e-3 " +
+                             "--json --out " + writing.path("retrofit"));
+  ASSERT_EQ(adapt.status, 0) << adapt.err;
+  EXPECT_EQ(pace("info --json " + writing.path("retrofit")).parsed().at("mod").at("offset"), 1.0);
+  const json calibration = adapt.parsed().at("calibration");
+  EXPECT_GT(calibration.at("curve").back().at("accuracy").get<double>(),
+            calibration.at("dense").get<double>() - 0.05);
+}
+
 TEST(DecoderCommand, RemembersFewerTokensWhereTheyAreRoutedRound) {
   const Writing& writing = Writing::get();
   const std::string prompt = "'to be or not\nto be or not\nto be or not\nto be or not\nto'";
@@ -142,6 +153,10 @@ TEST(DecoderCommand, NamesWhatItCannotDo) {
   PACE_EXPECT_FAILS(pace(adapt + "--mod 0.5 --halting act"), 2, "exclude each other");
   PACE_EXPECT_FAILS(pace(adapt + "--mod 0.5 --learners 4"), 2, "--learners is for modules");
   PACE_EXPECT_FAILS(pace(adapt + "--mod 0.5 --blocks 4"), 1, "block 4 is to be routed");
+  PACE_EXPECT_FAILS(
+      pace("adapt --mod 0.5 --retrofit --calibration 4 --model " + writing.path("mod") +
+           " --data " + writing.data() + " --out " + writing.path("no")),
+      1, "--retrofit keeps to a dense one");
   PACE_EXPECT_FAILS(pace(adapt + "--causal auxiliary"), 2, "--causal needs --mod");
   PACE_EXPECT_FAILS(pace(adapt), 1, "encoders only");
   PACE_EXPECT_FAILS(pace("adapt --mod 0.5 --model " + Workspace::get().dense() + " --data " +

@@ -372,6 +372,13 @@ LoadedModel train(const ModConfig& config, const fs::path& folder, double epochs
   return model;
 }
 
+std::vector<json> figures_in(const fs::path& folder) {
+  std::istringstream lines(read_text(folder / Trainer::kMetrics));
+  std::vector<json> figures;
+  for (std::string line; std::getline(lines, line);) figures.push_back(json::parse(line));
+  return figures;
+}
+
 TEST(ModTraining, StoppedAndResumedGivesTheSameWeights) {
   at::set_num_threads(1);
   for (const Case& each : cases()) {
@@ -385,13 +392,41 @@ TEST(ModTraining, StoppedAndResumedGivesTheSameWeights) {
   }
 }
 
+TEST(ModTraining, OfARetrofitBeginsAsTheTeacherAndKeepsToIt) {
+  at::set_num_threads(1);
+  const LoadedModel teacher = small_decoder(true);
+  LoadedModel model = build_mod(teacher, {.capacity = 0.25, .blocks = {1}, .offset = 1.0}, 3);
+  const Tensor inputs = tokens_of({40}, 4);
+  const auto chosen = [&](double slack) {
+    Pass pass;
+    pass.form = Form::kRelaxed;
+    pass.slack = slack;
+    run(model, inputs, pass);
+    return count(pass.ledger.routings()[0]);
+  };
+  EXPECT_EQ(chosen(1.0), 40);
+  EXPECT_EQ(chosen(0.5), 25);
+  EXPECT_EQ(chosen(0.0), 10);
+
+  const TemporaryFolder folder;
+  RuleLoader loader;
+  Trainer trainer(folder.path(), {kFinetunePhase}, model.model->parameters().all());
+  ModTraining options;
+  options.teacher = &teacher;
+  options.finetune.epochs = 30;
+  options.finetune.learning_rate = 2e-3;
+  train_mod(model, options, loader, trainer);
+  const std::vector<json> figures = figures_in(folder.path());
+  // The random teacher knows nothing of the rule, which is learned against it.
+  EXPECT_LT(figures.front().at("distill"), 0.2);
+  EXPECT_LT(figures.back().at("loss"), figures.front().at("loss"));
+}
+
 TEST(ModTraining, LearnsTheTextAndWhichTokensCompeteSuccessfully) {
   at::set_num_threads(1);
   const TemporaryFolder folder;
   train({.capacity = 0.25, .blocks = {1}}, folder.path(), 60);
-  std::istringstream lines(read_text(folder / Trainer::kMetrics));
-  std::vector<json> figures;
-  for (std::string line; std::getline(lines, line);) figures.push_back(json::parse(line));
+  const std::vector<json> figures = figures_in(folder.path());
   EXPECT_GT(figures.front().at("loss"), 3.0);
   EXPECT_LT(figures.back().at("loss"), 0.3);
   EXPECT_LT(figures.front().at("routed"), 0.85);
