@@ -195,7 +195,7 @@ void attention(benchmark::State& state) {
   const auto sequences = kernels::Sequences::equal(state.range(0) / kTokens, kTokens);
   const Tensor x = at::randn({sequences.rows(), kDim});
   for (auto _ : state) {
-    benchmark::DoNotOptimize(kernels::attention(x, x, x, kHeads, sequences, context));
+    benchmark::DoNotOptimize(kernels::attention(x, x, x, {kHeads, kHeads}, sequences, context));
   }
   report(state, static_cast<double>(context.macs));
 }

@@ -162,8 +162,10 @@ class Mod::Route {
   /// What tokens compete with: [rows].
   Tensor scores(const Tensor& states, Pass& pass) const {
     if (router_) return router(states, pass);
-    if (pass.generator.defined()) return at::rand({states.size(0)}, pass.generator, at::kFloat);
-    return -uniform_by_position(block_, pass.positions);
+    if (pass.generator.defined()) {
+      return at::rand({states.size(0)}, pass.generator, states.options().dtype(at::kFloat));
+    }
+    return -uniform_by_position(block_, pass.positions).to(states.device());
   }
 
   /// What judges each token by itself, given w x where that is known: [rows].
@@ -175,7 +177,7 @@ class Mod::Route {
       return out_->forward(hidden, pass.context).flatten().to(at::kFloat);
     }
     if (router_) return known.defined() ? known : router(states, pass);
-    const Tensor uniform = uniform_by_position(block_, pass.positions);
+    const Tensor uniform = uniform_by_position(block_, pass.positions).to(states.device());
     return std::log(config_.capacity / (1.0 - config_.capacity + 1e-9)) - uniform.logit();
   }
 

@@ -317,8 +317,12 @@ LoadedModel Adapt::make_halting(const LoadedModel& start, Loader& loader, Loader
 
 LoadedModel Adapt::make_mod(const LoadedModel& start, Loader& loader, Loader& held_out,
                             const fs::path& folder, Terminal& terminal) const {
-  ModConfig config = mod_;
-  config.causal = causal_routing(causal_, "--causal");
+  const auto given = [&](const char* option) { return app_->get_option(option)->count() > 0; };
+  ModConfig config = start.mod.value_or(ModConfig());
+  config.capacity = mod_.capacity;
+  if (given("--blocks")) config.blocks = mod_.blocks;
+  if (given("--causal")) config.causal = causal_routing(causal_, "--causal");
+  if (given("--random-routing")) config.random = true;
   if (retrofit_) {
     if (start.adaptive())
       fail("'{}' is an adaptive model; --retrofit keeps to a dense one", model_);

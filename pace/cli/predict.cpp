@@ -46,14 +46,16 @@ Prepare prepare_texts(std::shared_ptr<const Tokenizer> tokenizer, int64_t most_t
   };
 }
 
-/// A text to be continued, of which the end counts.
+/// A text to be continued, of which the end counts, behind the tokens that begin every text.
 Prepare prepare_prompts(std::shared_ptr<const Tokenizer> tokenizer, int64_t most_tokens) {
   return [tokenizer = std::move(tokenizer), most_tokens](const std::string& text) {
+    constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
     if (!is_utf8(text)) fail("bytes that are no UTF-8");
-    Encoding encoding = tokenizer->encode(text, std::numeric_limits<int64_t>::max());
+    Encoding encoding = tokenizer->encode(text, kAll);
     if (encoding.ids.empty()) fail("there is no text");
     const int64_t extra = std::max<int64_t>(0, std::ssize(encoding.ids) - most_tokens);
-    encoding.ids.erase(encoding.ids.begin(), encoding.ids.begin() + extra);
+    const auto own = encoding.ids.begin() + std::ssize(tokenizer->encode("", kAll).ids);
+    encoding.ids.erase(own, own + extra);
     encoding.types.resize(encoding.ids.size());
     return pad_tokens({encoding});
   };
@@ -161,7 +163,13 @@ class Predict : public Command {
     int64_t asked = 0, failed = 0;
     Writer::Batch batch;
     const auto flush = [&] {
-      if (!batch.texts.empty()) writer.write(std::exchange(batch, {}));
+      const Writer::Batch whole = std::exchange(batch, {});
+      try {
+        if (!whole.texts.empty()) writer.write(whole);
+      } catch (const Error& error) {
+        terminal.warn(error.what());
+        failed += std::ssize(whole.texts);
+      }
     };
     each_input(true, [&](const std::string& input, const std::string& place) {
       ++asked;
@@ -215,13 +223,13 @@ class Predict : public Command {
 
   /// Every input, with what to call its place.
   void each_input(bool text, const Take& take) const {
-    for (const std::string& input : inputs_) take(input, text ? "'" + input + "': " : "");
-    if (lines_.empty()) return;
     std::ifstream file;
-    if (lines_ != "-") {
+    if (!lines_.empty() && lines_ != "-") {
       file.open(lines_);
       if (!file) fail("'{}' cannot be read", lines_);
     }
+    for (const std::string& input : inputs_) take(input, text ? "'" + input + "': " : "");
+    if (lines_.empty()) return;
     std::istream& lines = lines_ == "-" ? std::cin : file;
     std::string line;
     for (int64_t number = 1; std::getline(lines, line); ++number) {

@@ -68,7 +68,8 @@ struct Tokenizer::Parts {
   int64_t vocabulary_size = 0;
   std::unordered_map<int64_t, std::string> tokens;  ///< of the vocabulary, by id
   std::unordered_set<int64_t> added_ids;
-  bool bytes_and_blanks = false;  ///< whether tokens are written as SentencePiece does
+  bool blanks_inside = false;  ///< whether tokens have their blanks in them, as SentencePiece's do
+  bool bytes = false;          ///< whether tokens like <0x0A> stand for bytes
 
   std::string text_of(const std::string& token) const;
 
@@ -84,7 +85,9 @@ Tokenizer::Parts::Parts(const json& description, const std::string& where)
   const json& fields = section(description, "model");
   TokenIds vocabulary = read_vocabulary(fields, where + ": model");
   model = read_model(fields, vocabulary, where + ": model");
-  bytes_and_blanks = fields.is_object() && fields.value("byte_fallback", json()) == true;
+  const bool bpe = model_type(fields, where + ": model") == "BPE";
+  blanks_inside = bpe && splitter.leaves_whole();
+  bytes = bpe && bool_field(fields, "byte_fallback", where + ": model", false);
   std::vector<AddedToken> added = read_added_tokens(description, vocabulary, where);
   for (const AddedToken& token : added) vocabulary.emplace(token.content, token.id);
   templates = read_templates(section(description, "post_processor"), vocabulary, where);
@@ -127,13 +130,13 @@ void Tokenizer::Parts::append_normalized(std::u32string_view text,
 }
 
 std::string Tokenizer::Parts::text_of(const std::string& token) const {
-  if (!bytes_and_blanks) return splitter.original(token);
-  constexpr std::string_view kBlank = "\u2581";
-  for (int byte = 0; token.size() == 6 && byte < 256; ++byte) {
+  for (int byte = 0; bytes && token.starts_with("<0x") && byte < 256; ++byte) {
     if (token == byte_token(static_cast<uint8_t>(byte))) {
       return std::string(1, static_cast<char>(byte));
     }
   }
+  if (!blanks_inside) return splitter.original(token);
+  constexpr std::string_view kBlank = "\u2581";
   std::string text = token;
   for (size_t at = text.find(kBlank); at != std::string::npos; at = text.find(kBlank, at + 1)) {
     text.replace(at, kBlank.size(), 1, ' ');

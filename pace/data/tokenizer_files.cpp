@@ -254,15 +254,16 @@ json describe_pieces(const json& file, const std::string& where) {
 
 json describe_bpe_files(const fs::path& folder) {
   const Config config = read_config(folder);
-  check_class(config, {"RobertaTokenizer", "GPT2Tokenizer"});
   const fs::path path = folder / "vocab.json";
   const json vocabulary = parse_json(read_text(path), path.string());
   if (!vocabulary.is_object())
     fail("{}: {} is not an object of tokens and ids", path.string(), describe(vocabulary));
   if (const auto pieces = vocabulary.find("pieces");
       pieces != vocabulary.end() && pieces->is_array()) {
+    check_class(config, {"LlamaTokenizer"});
     return describe_pieces(vocabulary, path.string());
   }
+  check_class(config, {"RobertaTokenizer", "GPT2Tokenizer"});
   const std::string cls = token_name(config, "cls_token", "<s>");
   const std::string sep = token_name(config, "sep_token", "</s>");
   const std::string mask = token_name(config, "mask_token", "<mask>");

@@ -5,18 +5,14 @@
 #include "pace/base/error.h"
 
 namespace pace {
-namespace {
-
-/// Files of the first versions of the format do not name the type.
-std::string type_of(const json& model, const std::string& where) {
+std::string model_type(const json& model, const std::string& where) {
+  // Files of the first versions of the format do not name the type.
   if (!model.contains("type")) {
     if (model.contains("merges")) return "BPE";
     if (model.contains("max_input_chars_per_word")) return "WordPiece";
   }
   return string_field(model, "type", where);
 }
-
-}  // namespace
 
 TokenIds read_vocabulary(const json& model, const std::string& where) {
   const auto field = model.find("vocab");
@@ -49,7 +45,7 @@ TokenIds read_vocabulary(const json& model, const std::string& where) {
 
 std::unique_ptr<const SubwordModel> read_model(const json& model, const TokenIds& vocabulary,
                                                const std::string& where) {
-  const std::string type = type_of(model, where);
+  const std::string type = model_type(model, where);
   if (type == "WordPiece") return read_wordpiece(model, vocabulary, where);
   if (type == "BPE") return read_bpe(model, vocabulary, where);
   fail("{}: type '{}' is not supported; supported are WordPiece and BPE", where, type);

@@ -31,6 +31,9 @@ class SubwordModel {
 /// token when an id is not a whole number in [0, 2^31), or is given to two tokens.
 TokenIds read_vocabulary(const json& model, const std::string& where);
 
+/// "WordPiece" or "BPE", or what else the section says that it is.
+std::string model_type(const json& model, const std::string& where);
+
 /// The section `model`, without its vocabulary. Throws Error naming `where` and the field for what
 /// is not supported, or contradicts the vocabulary.
 std::unique_ptr<const SubwordModel> read_model(const json& model, const TokenIds& vocabulary,

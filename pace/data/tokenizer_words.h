@@ -19,6 +19,8 @@ class WordSplitter {
   /// first replaces by its bytes, each written as the character that stands for it.
   std::vector<std::u32string_view> operator()(std::u32string& text) const;
 
+  bool leaves_whole() const { return kind_ == Kind::kWhole; }  ///< a text is one word
+
   /// A token of such words as it was in the text: at byte level the bytes, unless a character of it
   /// stands for none; otherwise after a blank, or without the ## of one that goes on with a word.
   std::string original(const std::string& token) const;

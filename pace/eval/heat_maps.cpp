@@ -124,8 +124,9 @@ std::vector<std::string> words_of(const Tokenizer& tokenizer, const Encoding& en
 std::vector<TextMap::Routed> routed_of(const Ledger& ledger) {
   std::vector<TextMap::Routed> routed;
   for (const Routing& routing : ledger.routings()) {
-    const bool* chosen = routing.chosen.const_data_ptr<bool>();
-    routed.push_back({routing.block, std::vector<bool>(chosen, chosen + routing.chosen.numel())});
+    const Tensor chosen = routing.chosen.to(at::kCPU);
+    const bool* ran = chosen.const_data_ptr<bool>();
+    routed.push_back({routing.block, std::vector<bool>(ran, ran + chosen.numel())});
   }
   return routed;
 }

@@ -173,6 +173,7 @@ int64_t attended_pairs(int64_t tokens, int64_t before, bool causal) {
 
 Tensor attention(const Tensor& query, const Tensor& key, const Tensor& value, const Heads& heads,
                  const Sequences& sequences, Context& context, std::vector<KeyValues>* memory) {
+  if (memory && !heads.causal) fail("memories are for causal heads");
   const auto before = [&](int64_t i) {
     return memory ? (*memory)[static_cast<size_t>(i)].tokens : int64_t{0};
   };

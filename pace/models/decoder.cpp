@@ -214,6 +214,10 @@ class Decoder : public Model {
 
   Tensor forward(const Tensor& inputs, Pass& pass) const override {
     pass.sequences = text_sequences(inputs, config_.positions);
+    if (pass.memory && std::ssize(pass.memory->tokens) != pass.sequences.count()) {
+      fail("a memory of {} sequences with inputs of {}", pass.memory->tokens.size(),
+           pass.sequences.count());
+    }
     pass.ledger.open(pass.sequences);
     const Tensor tokens = pass.sequences.unpad(inputs.narrow(1, 0, pass.sequences.longest()));
     check_tokens(tokens, 0, "number in the vocabulary", config_.vocabulary);

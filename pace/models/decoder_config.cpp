@@ -47,7 +47,7 @@ DecoderConfig gpt2_config(const json& config, const std::string& where) {
                {"scale_attn_by_inverse_layer_idx", false},
                {"add_cross_attention", false}});
   DecoderConfig gpt2;
-  gpt2.positions = size_field(config, "n_positions", where);
+  gpt2.positions = context_field(config, "n_positions", where);
   gpt2.dim = size_field(config, "n_embd", where);
   gpt2.layers = size_field(config, "n_layer", where);
   gpt2.heads = gpt2.key_heads = size_field(config, "n_head", where);
@@ -65,7 +65,7 @@ DecoderConfig llama_config(const json& config, const std::string& where) {
   check_text(config, "hidden_act", where, "silu");
   DecoderConfig llama;
   llama.llama = true;
-  llama.positions = size_field(config, "max_position_embeddings", where);
+  llama.positions = context_field(config, "max_position_embeddings", where);
   llama.dim = size_field(config, "hidden_size", where);
   llama.layers = size_field(config, "num_hidden_layers", where);
   llama.hidden = size_field(config, "intermediate_size", where);

@@ -8,15 +8,25 @@ namespace pace {
 
 namespace {
 
-constexpr int64_t kLargestSize = 65536;
+constexpr int64_t kLargestSize = 65536, kLongestContext = int64_t{1} << 20,
+                  kLargestVocabulary = int64_t{1} << 24;
+
+int64_t check_range(int64_t value, int64_t most, const std::string& field,
+                    const std::string& where) {
+  if (value < 1 || value > most) {
+    fail("{}: {} is {}; it must lie in 1..{}", where, field, value, most);
+  }
+  return value;
+}
 
 }  // namespace
 
 int64_t check_size(int64_t value, const std::string& field, const std::string& where) {
-  if (value < 1 || value > kLargestSize) {
-    fail("{}: {} is {}; it must lie in 1..{}", where, field, value, kLargestSize);
-  }
-  return value;
+  return check_range(value, kLargestSize, field, where);
+}
+
+int64_t context_field(const json& config, const std::string& field, const std::string& where) {
+  return check_range(integer_field(config, field, where), kLongestContext, field, where);
 }
 
 int64_t size_field(const json& config, const std::string& field, const std::string& where) {
@@ -52,12 +62,8 @@ void check_activation(const json& config, const std::string& where) {
 }
 
 int64_t vocabulary_field(const json& config, const std::string& where) {
-  constexpr int64_t kLargest = int64_t{1} << 24;
-  const int64_t size = integer_field(config, "vocab_size", where);
-  if (size < 1 || size > kLargest) {
-    fail("{}: vocab_size is {}; it must lie in 1..{}", where, size, kLargest);
-  }
-  return size;
+  return check_range(integer_field(config, "vocab_size", where), kLargestVocabulary, "vocab_size",
+                     where);
 }
 
 }  // namespace pace

@@ -13,6 +13,8 @@ namespace pace {
 int64_t size_field(const json& config, const std::string& field, const std::string& where);
 int64_t size_field(const json& config, const std::string& field, const std::string& where,
                    int64_t fallback);
+/// Most tokens of a text, in 1..2^20.
+int64_t context_field(const json& config, const std::string& field, const std::string& where);
 /// vocab_size, in 1..2^24.
 int64_t vocabulary_field(const json& config, const std::string& where);
 /// Checks a size that was found in another way.

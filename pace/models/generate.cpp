@@ -42,8 +42,9 @@ class Sampler {
   /// logits float [vocabulary].
   int64_t operator()(const Tensor& logits) {
     if (sampling_.temperature == 0.0) return logits.argmax().item<int64_t>();
-    const auto [values, order] = (logits.to(at::kDouble) / sampling_.temperature)
-                                     .sort(/*stable=*/true, /*dim=*/0, /*descending=*/true);
+    const Tensor below = logits.to(at::kDouble) - logits.max();  // at most 0, however cold it is
+    const auto [values, order] =
+        (below / sampling_.temperature).sort(/*stable=*/true, /*dim=*/0, /*descending=*/true);
     const Tensor shares = values.narrow(0, 0, candidates(values.numel())).softmax(0);
     const double* share = shares.const_data_ptr<double>();
     int64_t count = 0;

@@ -17,7 +17,8 @@ class Model {
   virtual Tensor forward(const Tensor& inputs, Pass& pass) const = 0;
   /// MACs of the dense original for each example of such inputs: double [batch].
   virtual Tensor dense_macs(const Tensor& inputs) const = 0;
-  /// Of a language model: MACs of one token's logits, which dense_macs() counts for every token.
+  /// MACs of one answer: of a language model those of one token's logits, which dense_macs() counts
+  /// for every token.
   virtual double answer_macs() const { return 0.0; }
   /// Memory for so many sequences; none where a model cannot go on behind tokens it has seen.
   virtual std::optional<Memory> remember(int64_t /*sequences*/) const { return std::nullopt; }

@@ -295,6 +295,9 @@ LoadedModel distill(const LoadedModel& dense, const DistillOptions& options, Loa
         "modules replace maps of tokens, which only transformers have; this model may halt "
         "instead");
   }
+  if (dense.model->labels().empty()) {
+    fail("modules replace the maps of encoders only; tokens of a language model may be routed");
+  }
   Distillation run(dense, options, loader, run_folder, reporter);
   run.phase1();
   if (run.learned_gates()) run.phase2();

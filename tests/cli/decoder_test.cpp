@@ -116,6 +116,14 @@ TEST(DecoderCommand, RetrofitsWithLittleTraining) {
                              "--json --out " + writing.path("retrofit"));
   ASSERT_EQ(adapt.status, 0) << adapt.err;
   EXPECT_EQ(pace("info --json " + writing.path("retrofit")).parsed().at("mod").at("offset"), 1.0);
+  const Outcome again = pace("adapt --threads 1 --batch 4 --calibration 4 --mod 0.5 --epochs 0 " +
+                             ("--json --model " + writing.path("retrofit")) + " --data " +
+                             writing.data() + " --out " + writing.path("again"));
+  ASSERT_EQ(again.status, 0) << again.err;
+  const auto routing = [&](const char* model) {
+    return pace("info --json " + writing.path(model)).parsed().at("mod");
+  };
+  EXPECT_EQ(routing("again"), routing("retrofit"));
   const json calibration = adapt.parsed().at("calibration");
   EXPECT_GT(calibration.at("curve").back().at("accuracy").get<double>(),
             calibration.at("dense").get<double>() - 0.05);

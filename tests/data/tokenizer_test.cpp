@@ -391,6 +391,20 @@ TEST(Tokenizer, ReadsAddedTokensOfOlderFolders) {
               ElementsAre(1, 3, 4, 3, 2, 1, 2));
 }
 
+TEST(Tokenizer, SaysWhatATokenOfLlamaIsInAText) {
+  for (const char* name : {"llama", "llama_files"}) {
+    const Tokenizer tokenizer = open_reference(name);
+    const std::string text = "A good  film,\n\xE2\x98\x83 \xF0\x9F\x8E\xAC";
+    const std::vector<int64_t> ids = tokenizer.encode(text, 99).ids;
+    std::string back;
+    for (const int64_t id : ids) back += tokenizer.token(id);
+    EXPECT_EQ(back, "<s> " + text) << name;
+  }
+  json pieces = small_bpe();
+  pieces["pre_tokenizer"] = nullptr;
+  EXPECT_EQ(Tokenizer(pieces, "whole").token(3), "ab");
+}
+
 TEST(Tokenizer, SaysWhatATokenIsInATextAtByteLevel) {
   const Tokenizer tokenizer = Tokenizer::open("recipes/shakespeare-lstm/tokenizer");
   const std::string text = " zw\xC3\xB6lf\n\t~";

@@ -160,6 +160,8 @@ TEST(AttentionInTraining, HasNoMemory) {
   Context context;
   std::vector<KeyValues> memory(1);
   EXPECT_THROW(attention(query, key, value, {2, 2, true}, Sequences({3}), context, &memory), Error);
+  const at::NoGradGuard no_grad;
+  EXPECT_THROW(attention(query, key, value, {2, 2}, Sequences({3}), context, &memory), Error);
 }
 
 TEST_P(Attention, KeepsItsPrecisionWhereScoresAreLarge) {

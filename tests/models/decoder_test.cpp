@@ -126,6 +126,11 @@ TEST(Decoder, RefusesInputsThatMakeNoSense) {
   Pass begin, rest;
   begin.memory = rest.memory = &memory;
   loaded.model->forward(tokens_of({39}, 1), begin);
+  EXPECT_THAT(
+      [&] {
+        loaded.model->forward(tokens_of({1, 1}, 1), rest);
+      },
+      ThrowsMessage<Error>(HasSubstr("memory of 1 sequences with inputs of 2")));
   EXPECT_THAT([&] { loaded.model->forward(tokens_of({2}, 1), rest); },
               ThrowsMessage<Error>(HasSubstr("41 tokens; this model takes 1..40")));
 }
@@ -160,6 +165,7 @@ TEST(DecoderConfig, RefusesWhatMakesNoSense) {
                          {false, "n_layer", "many"},
                          {false, "activation_function", "relu"},
                          {false, "scale_attn_by_inverse_layer_idx", true},
+                         {true, "max_position_embeddings", 1 << 21},
                          {true, "hidden_act", "gelu"},
                          {true, "num_key_value_heads", 3},
                          {true, "head_dim", 7},

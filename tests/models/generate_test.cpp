@@ -111,6 +111,8 @@ TEST(Generate, DrawsTokensByTheirProbability) {
   const auto used = [](const std::vector<double>& shares) {
     return std::ranges::count_if(shares, [](double share) { return share > 0.0; });
   };
+  const int64_t best = logits.argmax().item<int64_t>();
+  EXPECT_EQ(frequencies(model, {.temperature = 1e-307}, 1)[static_cast<size_t>(best)], 1.0);
   EXPECT_EQ(used(frequencies(model, {.temperature = 3.0, .top_k = 3}, 200)), 3);
   const Tensor sorted = std::get<0>(p.sort(0, true)).cumsum(0);
   const int64_t nucleus = sorted.lt(0.6).sum().item<int64_t>() + 1;

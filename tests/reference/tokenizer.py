@@ -274,6 +274,7 @@ def sentence_pieces(lines: list[str], folder: pathlib.Path) -> dict[str, Tokeniz
               for token, id in plain.items()]
     (folder / "llama_files").mkdir(exist_ok=True)
     (folder / "llama_files" / "vocab.json").write_text(json.dumps({"byte_fallback": True, "pieces": pieces}))
+    (folder / "llama_files" / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer"}))
     joined = [(token[:cut], token[cut:]) for token in sorted(plain, key=plain.get) if token not in kinds
               for cut in range(1, len(token)) if token[:cut] in plain and token[cut:] in plain]
     return made | {"llama_files": byte_fallback(plain, joined, normalizers.Prepend(" "))}
