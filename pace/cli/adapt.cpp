@@ -72,7 +72,8 @@ class Adapt : public Command {
   double epochs_ = 3.0, head_rate_ = 0.0, ponder_ = -1.0;
   bool paper_bound_ = false, retrofit_ = false;
   std::string rule_, halting_, ponder_cost_ = "remaining", causal_ = "predictor";
-  std::vector<const CLI::Option*> of_modules_, of_depth_, of_exits_, of_halting_, of_mod_;
+  std::vector<const CLI::Option*> of_modules_, of_depth_, of_ponder_, of_exits_, of_halting_,
+      of_mod_;
   std::string model_, gate_ = "learned", init_ = "ordered", gate_labels_ = "price";
   std::vector<std::string> maps_{"mlp", "query", "key", "value", "output"};
   int64_t calibration_ = -1, steps_ = 0;
@@ -113,6 +114,12 @@ void Adapt::declare(CLI::App& app) {
       ->check(above_to(0, 1))
       ->default_str("");
   of_depth_ = declared([&] { declare_depth(app); });
+  of_ponder_ = declared([&] {
+    app.add_option("--ponder", ponder_, "dact and halting: weight of the ponder cost")
+        ->check(at_least(0))
+        ->default_str(fmt::format("{} with dact, {} with halting", ExitTraining().ponder,
+                                  HaltingTraining().ponder));
+  });
   of_exits_ = declared([&] { declare_exits(app); });
   of_halting_ = declared([&] { declare_halting(app); });
   of_mod_ = declared([&] { declare_mod(app); });
@@ -192,10 +199,6 @@ void Adapt::declare_depth(CLI::App& app) {
   app.add_option("--warmup-steps", training_.warmup_steps,
                  "exits, halting and mod: steps to full learning rate")
       ->check(at_least(0));
-  app.add_option("--ponder", ponder_, "dact and halting: weight of the ponder cost")
-      ->check(at_least(0))
-      ->default_str(fmt::format("{} with dact, {} with halting", ExitTraining().ponder,
-                                HaltingTraining().ponder));
 }
 
 void Adapt::declare_exits(CLI::App& app) {
@@ -249,6 +252,7 @@ void Adapt::check_options() const {
   if (depth())
     refuse(of_modules_, "is for modules, which --exits, --halting and --mod make none of");
   if (!routed) refuse(of_mod_, "needs --mod");
+  if (rule_.empty() && halting_.empty()) refuse(of_ponder_, "needs --exits or --halting");
   if (rule_.empty()) refuse(of_exits_, "needs --exits");
   if (halting_.empty()) refuse(of_halting_, "needs --halting");
   if (depth()) return;

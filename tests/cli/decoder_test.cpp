@@ -159,6 +159,7 @@ TEST(DecoderCommand, NamesWhatItCannotDo) {
   const std::string adapt = writing.adapting() + "--out " + writing.path("no") + " ";
   PACE_EXPECT_FAILS(pace(adapt + "--mod 0"), 2, "--mod");
   PACE_EXPECT_FAILS(pace(adapt + "--mod 0.5 --halting act"), 2, "exclude each other");
+  PACE_EXPECT_FAILS(pace(adapt + "--mod 0.5 --ponder 1"), 2, "--ponder needs --exits or --halting");
   PACE_EXPECT_FAILS(pace(adapt + "--mod 0.5 --learners 4"), 2, "--learners is for modules");
   PACE_EXPECT_FAILS(pace(adapt + "--mod 0.5 --blocks 4"), 1, "block 4 is to be routed");
   PACE_EXPECT_FAILS(
