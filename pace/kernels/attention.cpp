@@ -49,7 +49,8 @@ Tensor by_tensor_operations(const Tensor& query, const Tensor& key, const Tensor
     return sequences.pad(x).unflatten(-1, {count, -1}).transpose(1, 2);
   };
   const auto shared = [&](const Tensor& x) {
-    return apart(x, heads.keys).repeat_interleave(heads.count / heads.keys, 1);
+    const Tensor own = apart(x, heads.keys);
+    return heads.count == heads.keys ? own : own.repeat_interleave(heads.count / heads.keys, 1);
   };
   const Tensor q = apart(query, heads.count), k = shared(key), v = shared(value);
   std::optional<Tensor> mask = visible(sequences, heads.causal);
