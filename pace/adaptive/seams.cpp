@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <utility>
+
 #include "pace/base/error.h"
 
 namespace pace {
@@ -12,16 +14,12 @@ namespace {
 kernels::Linear make_linear(const MapSpec& spec, size_t which, int64_t in, int64_t out,
                             Parameters& parameters) {
   const std::string& name = spec.dense_names.at(which);
-  if (!spec.transposed) {
-    const auto [weight, bias] = add_linear(name, in, out, spec.deviation, parameters,
-                                           spec.bias ? std::optional(0.0) : std::nullopt);
-    return {weight, bias};
-  }
+  const auto [rows, columns] = spec.transposed ? std::pair(in, out) : std::pair(out, in);
   const Tensor weight =
-      parameters.add(name + ".weight", {in, out}, Initial::normal(spec.deviation));
+      parameters.add(name + ".weight", {rows, columns}, Initial::normal(spec.deviation));
   const Tensor bias =
       spec.bias ? parameters.add(name + ".bias", {out}, Initial::zeros()) : Tensor();
-  return {weight, bias, true};
+  return {weight, bias, spec.transposed};
 }
 
 class DenseLinear : public TokenMap {

@@ -31,6 +31,13 @@ void ContinuationOptions::declare(CLI::App& app) {
       ->group(group);
 }
 
+Encoding encode_prompt(const Tokenizer& tokenizer, const std::string& text) {
+  if (!is_utf8(text)) fail("bytes that are no UTF-8");
+  Encoding encoding = tokenizer.encode(text, std::numeric_limits<int64_t>::max());
+  if (encoding.ids.empty()) fail("there is no text to go on from");
+  return encoding;
+}
+
 Writer::Writer(const LoadedModel& model, std::shared_ptr<const Tokenizer> tokenizer, double budget,
                const ContinuationOptions& options, bool print_json)
     : model_(model), tokenizer_(std::move(tokenizer)), budget_(budget), json_(print_json) {
@@ -43,9 +50,7 @@ Writer::Writer(const LoadedModel& model, std::shared_ptr<const Tokenizer> tokeni
 }
 
 std::vector<int64_t> Writer::prompt(const std::string& text) const {
-  if (!is_utf8(text)) fail("bytes that are no UTF-8");
-  std::vector<int64_t> ids = tokenizer_->encode(text, std::numeric_limits<int64_t>::max()).ids;
-  if (ids.empty()) fail("there is no text to go on from, and this model needs some");
+  std::vector<int64_t> ids = encode_prompt(*tokenizer_, text).ids;
   const int64_t context = text_limits(model_.model->config()).tokens;
   if (std::ssize(ids) >= context) {
     fail("{} tokens; the model's context is {}, so give at most {}", ids.size(), context,

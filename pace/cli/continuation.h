@@ -20,6 +20,9 @@ struct ContinuationOptions {
   void declare(CLI::App& app);
 };
 
+/// The tokens of a text to go on from. Throws Error where there are none.
+Encoding encode_prompt(const Tokenizer& tokenizer, const std::string& text);
+
 /// Continues texts and prints what comes: as it comes, or as one JSON object per text.
 class Writer {
  public:

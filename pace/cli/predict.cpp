@@ -6,7 +6,6 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
-#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -49,12 +48,9 @@ Prepare prepare_texts(std::shared_ptr<const Tokenizer> tokenizer, int64_t most_t
 /// A text to be continued, of which the end counts, behind the tokens that begin every text.
 Prepare prepare_prompts(std::shared_ptr<const Tokenizer> tokenizer, int64_t most_tokens) {
   return [tokenizer = std::move(tokenizer), most_tokens](const std::string& text) {
-    constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
-    if (!is_utf8(text)) fail("bytes that are no UTF-8");
-    Encoding encoding = tokenizer->encode(text, kAll);
-    if (encoding.ids.empty()) fail("there is no text");
+    Encoding encoding = encode_prompt(*tokenizer, text);
     const int64_t extra = std::max<int64_t>(0, std::ssize(encoding.ids) - most_tokens);
-    const auto own = encoding.ids.begin() + std::ssize(tokenizer->encode("", kAll).ids);
+    const auto own = encoding.ids.begin() + std::ssize(tokenizer->encode("", most_tokens).ids);
     encoding.ids.erase(own, own + extra);
     encoding.types.resize(encoding.ids.size());
     return pad_tokens({encoding});

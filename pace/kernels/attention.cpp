@@ -60,9 +60,6 @@ Tensor by_tensor_operations(const Tensor& query, const Tensor& key, const Tensor
   return sequences.unpad(mixed.transpose(1, 2).flatten(2));
 }
 
-/// Rows with numbers side by side; whatever lies between the rows.
-Tensor with_dense_rows(const Tensor& x) { return x.stride(1) == 1 ? x : x.contiguous(); }
-
 /// How the packed keys and values of one head lie.
 struct Packing {
   const CpuKernels& kernels;

@@ -10,6 +10,8 @@ bool runs_own_kernels(const Tensor& x) {
          !at::GradMode::is_enabled() && !at::autocast::is_autocast_enabled(at::kCPU);
 }
 
+Tensor with_dense_rows(const Tensor& x) { return x.stride(1) == 1 ? x : x.contiguous(); }
+
 Tensor activate(const Tensor& x, Activation activation) {
   switch (activation) {
     case Activation::kIdentity:

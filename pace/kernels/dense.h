@@ -13,6 +13,9 @@ using at::Tensor;
 /// nothing to differentiate and no autocast.
 bool runs_own_kernels(const Tensor& x);
 
+/// x [rows, columns] with the numbers of a row side by side, whatever lies between the rows.
+Tensor with_dense_rows(const Tensor& x);
+
 Tensor activate(const Tensor& x, Activation activation);
 
 /// x [..., in] * weight [out, in]^T + bias [out] (bias may be undefined) -> [..., out].

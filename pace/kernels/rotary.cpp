@@ -30,7 +30,7 @@ Tensor Rotary::forward(const Tensor& x, const Tensor& positions, const Context& 
         .flatten(1);
   }
   constexpr int64_t kNumbersPerTask = 1 << 14;
-  const Tensor from = x.stride(1) == 1 ? x : x.contiguous(), at = positions.contiguous();
+  const Tensor from = with_dense_rows(x), at = positions.contiguous();
   Tensor out = at::empty(x.sizes());
   RotaryCall call;
   call.x = from.const_data_ptr<float>();

@@ -9,48 +9,31 @@ namespace {
 using ::testing::HasSubstr;
 
 /// A Llama that continues a text of few rules, and one whose tokens are routed round blocks.
-class Writing {
+class Writing : public LanguageWorkspace {
  public:
   static const Writing& get() {
     static const Writing writing;
     return writing;
   }
 
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  std::string data() const { return "text:" + path("text.txt"); }
-  std::string adapting() const {
-    return "adapt --threads 1 --batch 4 --calibration 4 --model " + path("dense") + " --data " +
-           data() + " ";
-  }
+  Outcome adapt_;
 
  private:
-  Writing() {
-    std::string text;
-    for (int line = 0; line < 400; ++line) text += line % 3 ? "to be or not\n" : "to see or not\n";
-    write_text(folder_ / "text.txt", text);
-    write_text(folder_ / "config.json", json{{"model_type", "llama"},
-                                             {"vocab_size", 256},
-                                             {"hidden_size", 32},
-                                             {"intermediate_size", 48},
-                                             {"num_hidden_layers", 4},
-                                             {"num_attention_heads", 4},
-                                             {"num_key_value_heads", 2},
-                                             {"max_position_embeddings", 300},
-                                             {"tie_word_embeddings", true},
-                                             {"eos_token_id", '\n'}}
-                                            .dump());
-    train_ = pace("train --threads 1 --batch 2 --architecture " + path("config.json") +
-                  " --tokenizer recipes/shakespeare-lstm/tokenizer --data " + data() +
-                  " --epochs 40 --rate 6e-3 --warmup-steps 10 --held-out 3 --json --out " +
-                  path("dense"));
+  Writing()
+      : LanguageWorkspace({{"model_type", "llama"},
+                           {"vocab_size", 256},
+                           {"hidden_size", 32},
+                           {"intermediate_size", 48},
+                           {"num_hidden_layers", 4},
+                           {"num_attention_heads", 4},
+                           {"num_key_value_heads", 2},
+                           {"max_position_embeddings", 300},
+                           {"tie_word_embeddings", true},
+                           {"eos_token_id", '\n'}},
+                          "--epochs 40 --rate 6e-3 --warmup-steps 10") {
     adapt_ = pace(adapting() + "--mod 0.25 --epochs 10 --rate 3e-3 --head-rate 1e-2 --json --out " +
                   path("mod"));
   }
-
-  TemporaryFolder folder_;
-
- public:
-  Outcome train_, adapt_;
 };
 
 TEST(DecoderCommand, TrainsAdaptsAndMeasuresALanguageModel) {

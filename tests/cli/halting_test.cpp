@@ -75,42 +75,26 @@ TEST(HaltingCommand, RefusesWhatIsOfAnotherMethod) {
 }
 
 /// An LSTM that continues a text of few rules, and one whose time steps halt.
-class Language {
+class Language : public LanguageWorkspace {
  public:
   static const Language& get() {
     static const Language language;
     return language;
   }
 
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  std::string data() const { return "text:" + path("text.txt"); }
-  std::string adapting() const {
-    return "adapt --threads 1 --batch 4 --calibration 4 --model " + path("dense") + " --data " +
-           data() + " ";
-  }
+  Outcome adapt_;
 
  private:
-  Language() {
-    std::string text;
-    for (int line = 0; line < 400; ++line) text += line % 3 ? "to be or not\n" : "to see or not\n";
-    write_text(folder_ / "text.txt", text);
-    write_text(folder_ / "config.json", json{{"model_type", "lstm-lm"},
-                                             {"vocab_size", 256},
-                                             {"embedding_size", 12},
-                                             {"hidden_size", 48},
-                                             {"max_length", 300}}
-                                            .dump());
-    train_ = pace("train --threads 1 --batch 2 --architecture " + path("config.json") +
-                  " --tokenizer recipes/shakespeare-lstm/tokenizer --data " + data() +
-                  " --epochs 20 --rate 3e-2 --held-out 3 --json --out " + path("dense"));
+  Language()
+      : LanguageWorkspace({{"model_type", "lstm-lm"},
+                           {"vocab_size", 256},
+                           {"embedding_size", 12},
+                           {"hidden_size", 48},
+                           {"max_length", 300}},
+                          "--epochs 20 --rate 3e-2") {
     adapt_ = pace(adapting() + "--halting act --steps 3 --ponder 0.01 --epochs 8 --rate 1e-2 " +
                   "--json --out " + path("act"));
   }
-
-  TemporaryFolder folder_;
-
- public:
-  Outcome train_, adapt_;
 };
 
 TEST(HaltingCommand, TrainsAdaptsAndMeasuresALanguageModel) {

@@ -45,6 +45,33 @@ class Workspace {
   Outcome train_, adapt_;
 };
 
+/// A text of few rules, and a dense language model of it made by the command.
+class LanguageWorkspace {
+ public:
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string data() const { return "text:" + path("text.txt"); }
+  std::string adapting() const {
+    return "adapt --threads 1 --batch 4 --calibration 4 --model " + path("dense") + " --data " +
+           data() + " ";
+  }
+
+ protected:
+  LanguageWorkspace(const json& architecture, const std::string& training) {
+    std::string text;
+    for (int line = 0; line < 400; ++line) text += line % 3 ? "to be or not\n" : "to see or not\n";
+    write_text(folder_ / "text.txt", text);
+    write_text(folder_ / "config.json", architecture.dump());
+    train_ = pace("train --threads 1 --batch 2 --architecture " + path("config.json") +
+                  " --tokenizer recipes/shakespeare-lstm/tokenizer --data " + data() +
+                  " --held-out 3 --json --out " + path("dense") + " " + training);
+  }
+
+  TemporaryFolder folder_;
+
+ public:
+  Outcome train_;
+};
+
 #define PACE_EXPECT_FAILS(outcome, expected_status, text)              \
   do {                                                                 \
     const Outcome failed = (outcome);                                  \
