@@ -275,6 +275,7 @@ DistillOptions Adapt::distill_options() const {
   options.labels = gate_labels_ == "ratio" ? GateLabels::kRatio : GateLabels::kPrice;
   options.clip_norm = run_.clip;
   options.checkpoint_seconds = run_.checkpoint_seconds;
+  options.accumulate = run_.accumulate;
   options.bf16 = run_.bf16;
   options.seed = run_.seed;
   options.check();
@@ -356,7 +357,8 @@ int Adapt::run(Terminal& terminal) {
   if (!depth() && start.adaptive()) {
     fail("'{}' is an adaptive model; adapt starts from a dense one", model_);
   }
-  const TrainingData data = open_training_data(data_, {calibration_, kCalibrationPart}, run_.seed);
+  const TrainingData data = divide(examples_for(start, model_, open_dataset(data_.data), data_),
+                                   data_.limit, {calibration_, kCalibrationPart}, run_.seed);
   if (!data.held_out) fail("'{}' is too small to keep examples for calibration", data_.data);
 
   TrainingRun run(run_, "adapt", *app_);

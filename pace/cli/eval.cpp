@@ -58,11 +58,17 @@ using Cells = std::vector<std::pair<const char*, std::string>>;
 
 Cells cells(const std::string& name, const Result& result, const Result& adaptive) {
   Cells out{{"", name}, {"accuracy", percent(result.accuracy)}};
-  if (!std::isnan(adaptive.bits))
-    out.emplace_back("bits", std::isnan(result.bits) ? "-" : fmt::format("{:.3f}", result.bits));
+  if (!std::isnan(adaptive.bits)) {
+    const bool known = !std::isnan(result.bits);
+    out.emplace_back("bits", known ? fmt::format("{:.3f}", result.bits) : "-");
+    out.emplace_back("perplexity", known ? fmt::format("{:.3f}", result.perplexity()) : "-");
+  }
   if (!adaptive.units.empty()) {
     const bool halts = !result.units.empty();
     out.emplace_back("units", halts ? fmt::format("{:.2f}", mean_units(result.units)) : "all");
+  }
+  if (!std::isnan(adaptive.tokens_per_second)) {
+    out.emplace_back("tokens/s", fmt::format("{:.0f}", result.tokens_per_second));
   }
   out.insert(out.end(), {{"operations", percent(result.macs_fraction)},
                          {"time", percent(result.time_fraction)},
@@ -83,6 +89,7 @@ class Eval : public Command {
                           const std::vector<double>& budgets, Terminal& terminal) const;
   json results(const Evaluation& evaluation, const std::vector<Series>& series) const;
   void print(const Evaluation& evaluation, const std::vector<Series>& series) const;
+  std::vector<TrainingCurve> training_curves() const;
   void report(const LoadedModel& model, const Evaluation& evaluation,
               std::vector<Series> series) const;
 
@@ -105,6 +112,10 @@ void Eval::declare(CLI::App& app) {
                  "folder of the dense original, measured beside it (without: times are compared "
                  "with a model of its shape)");
   data_.declare(app, "data to measure on");
+  app.add_option("--stride", data_.stride,
+                 "language models: how far apart sequences begin, in tokens; each is asked only "
+                 "for what those before it were not (sliding window; 0: --sequence)")
+      ->check(at_least(0));
   budget_.declare(app, true);
   add_dtype(app, type_);
   app.add_option_function<std::vector<std::string>>(
@@ -127,9 +138,8 @@ void Eval::declare(CLI::App& app) {
 
 Evaluation Eval::measure(const LoadedModel& model, const std::string& folder,
                          const std::vector<double>& budgets, Terminal& terminal) const {
-  const std::unique_ptr<Loader> loader =
-      make_loader(model, folder, open_data_for(data_, model.model->labels(), terminal),
-                  data_.loader(0), terminal);
+  const std::unique_ptr<Loader> loader = make_loader(
+      model, folder, open_data_for(model, folder, data_, terminal), data_.loader(0), terminal);
   return evaluate(model, dense_ ? &*dense_ : nullptr, *loader, budgets, terminal);
 }
 
@@ -182,10 +192,27 @@ void Eval::print(const Evaluation& evaluation, const std::vector<Series>& series
     }
   }
   std::cout << format_table(header, rows);
+  if (const auto& top_k = evaluation.competition) {
+    std::cout << fmt::format(
+        "where tokens compete for routed blocks: {:.3f} bits, {} of the operations; one by one {} "
+        "of them are routed alike\n",
+        top_k->bits, percent(top_k->macs_fraction), percent(top_k->alike));
+  }
   if (evaluation.broken > 0) {
     std::cout << fmt::format("{} examples could not be read and were left out\n",
                              evaluation.broken);
   }
+}
+
+/// Of every model whose folder tells how it was trained, the baselines' by their names.
+std::vector<TrainingCurve> Eval::training_curves() const {
+  std::vector<TrainingCurve> curves{read_training_curve("adaptive", model_)};
+  if (!dense_folder_.empty()) curves.push_back(read_training_curve("dense", dense_folder_));
+  for (const Baseline& baseline : baselines_) {
+    curves.push_back(read_training_curve(baseline.name, baseline.folder));
+  }
+  std::erase_if(curves, [](const TrainingCurve& curve) { return curve.points.empty(); });
+  return curves;
 }
 
 void Eval::report(const LoadedModel& model, const Evaluation& evaluation,
@@ -206,20 +233,23 @@ void Eval::report(const LoadedModel& model, const Evaluation& evaluation,
       (model.acm && !model.exits) || (model.halting && model.halting->by_position());
   if (by_place && model.preprocessor && heat_maps_ > 0) {
     page.heat_map_budget = half.budget;
-    page.heat_maps = heat_maps(model, processor_of(model, model_),
-                               *open_data_for(data_, labels, quiet()), half.budget, heat_maps_, 0);
+    page.heat_maps =
+        heat_maps(model, processor_of(model, model_), *open_data_for(model, model_, data_, quiet()),
+                  half.budget, heat_maps_, 0);
   }
   const bool by_token = model.mod || (model.halting && reads_text(model.model->config()));
   if (by_token && heat_maps_ > 0) {
     page.heat_map_budget = half.budget;
-    page.text_maps = text_maps(model, *tokenizer_of(model, model_),
-                               *open_data_for(data_, labels, quiet()), half.budget, heat_maps_, 0);
+    page.text_maps =
+        text_maps(model, *tokenizer_of(model, model_),
+                  *open_data_for(model, model_, data_, quiet()), half.budget, heat_maps_, 0);
   }
   if (model.exits && reads_text(model.model->config())) {
     page.examples_budget = half.budget;
-    page.text_examples = text_examples(half, evaluation.indices,
-                                       *open_data_for(data_, labels, quiet()), labels, kTexts);
+    page.text_examples = text_examples(
+        half, evaluation.indices, *open_data_for(model, model_, data_, quiet()), labels, kTexts);
   }
+  page.training = training_curves();
   write_report(report_, page);
 }
 

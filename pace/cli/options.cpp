@@ -141,13 +141,17 @@ void ThreadOptions::apply() const { at::set_num_threads(threads); }
 void DataOptions::declare(CLI::App& app, const std::string& purpose) {
   app.add_option("--data", data,
                  purpose +
-                     ": images:FOLDER (a folder per class of JPEG or PNG files) or "
-                     "idx:PREFIX (the MNIST family's files)")
+                     ": images:FOLDER (a folder per class of JPEG or PNG files), idx:PREFIX "
+                     "(the MNIST family's files), tsv:FILE or csv:FILE (texts with labels), "
+                     "text:FILE or jsonl:FILE (texts for language models)")
       ->required();
   app.add_option("--limit", limit,
                  "use only this many, drawn at random with the classes in proportion (0: all)")
       ->check(at_least(0));
   app.add_option("--batch", batch, "examples per batch")->check(at_least(1));
+  app.add_option("--sequence", sequence, "language models: tokens of an example")
+      ->check(at_least(0))
+      ->default_str(fmt::format("{}, or the model's context if that is less", kSequence));
   app.add_option("--loader-threads", loader_threads, "threads that read and prepare pictures")
       ->check(at_least(1));
   app.add_flag("--skip-broken", skip_broken, "go on without pictures that cannot be read");
@@ -171,6 +175,8 @@ void RunOptions::declare(CLI::App& app) {
   app.add_option("--checkpoint-seconds", checkpoint_seconds, "time between checkpoints")
       ->check(above(0));
   app.add_option("--clip", clip, "clip the gradient to this norm (0: never)")->check(at_least(0));
+  app.add_option("--accumulate", accumulate, "batches whose gradients make one step")
+      ->check(at_least(1));
   app.add_flag("--bf16", bf16, "compute the training passes in bfloat16 where that is safe");
   declare_augmentation(app);
 }

@@ -61,11 +61,15 @@ struct ThreadOptions {
   void apply() const;
 };
 
-/// Which pictures, and how they are read.
+/// Tokens of a language model's example, where nobody asks for others.
+inline constexpr int64_t kSequence = 256;
+
+/// Which examples, and how they are read.
 struct DataOptions {
   std::string data;
   int64_t limit = 0;
   int64_t batch = 64;
+  int64_t sequence = 0, stride = 0;  ///< of language models, in tokens; 0: as documented
   int loader_threads = 2;
   bool skip_broken = false;
 
@@ -81,6 +85,7 @@ struct RunOptions {
   uint64_t seed = 0;
   double checkpoint_seconds = 60.0;
   double clip = 1.0;
+  int64_t accumulate = 1;
   bool bf16 = false;
   Augmentation augment;
 

@@ -6,6 +6,7 @@
 
 #include "pace/base/error.h"
 #include "pace/cli/command.h"
+#include "pace/data/packed_text.h"
 #include "pace/data/picture_loader.h"
 #include "pace/data/text_loader.h"
 #include "pace/train/trainer.h"
@@ -63,6 +64,15 @@ std::vector<int64_t> match(const std::vector<std::string>& classes,
   return matched;
 }
 
+/// What ends a text of the model, if anything.
+std::optional<int64_t> separator_of(const json& config) {
+  const auto field = config.find("eos_token_id");
+  if (field == config.end() || field->is_null()) return std::nullopt;
+  const json& first = field->is_array() && !field->empty() ? field->front() : *field;
+  if (!first.is_number_integer()) return std::nullopt;
+  return first.get<int64_t>();
+}
+
 /// Options that change where, how fast or how safely a run goes, but not what comes out of it.
 json without_free_options(json options) {
   for (const char* name :
@@ -74,20 +84,37 @@ json without_free_options(json options) {
 
 }  // namespace
 
-TrainingData open_training_data(const DataOptions& options, HeldOut held_out, uint64_t seed) {
-  std::shared_ptr<const Dataset> dataset = open_dataset(options.data);
+std::shared_ptr<const Dataset> examples_for(const LoadedModel& model, const std::string& folder,
+                                            std::shared_ptr<const Dataset> dataset,
+                                            const DataOptions& options) {
+  const json& config = model.model->config();
+  const bool language_model = reads_text(config) && model.model->labels().empty();
+  if (!language_model || !dataset->classes().empty()) return dataset;
+  const int64_t context = text_limits(config).tokens;
+  const int64_t length = options.sequence ? options.sequence : std::min(kSequence, context);
+  if (length > context) {
+    fail("--sequence {}: the model of '{}' takes {} tokens at most", length, folder, context);
+  }
+  const std::shared_ptr<const Tokenizer> tokenizer = tokenizer_of(model, folder);
+  return pack(std::move(dataset), *tokenizer,
+              {length, options.stride ? options.stride : length, separator_of(config)});
+}
+
+TrainingData divide(std::shared_ptr<const Dataset> dataset, int64_t limit, HeldOut held_out,
+                    uint64_t seed) {
   const int64_t count = held_out.count >= 0
                             ? held_out.count
                             : std::min(kMostHeldOut, dataset->size() / held_out.part);
-  if (count == 0) return {limited(dataset, options.limit, seed), nullptr};
+  if (count == 0) return {limited(dataset, limit, seed), nullptr};
   auto [rest, held] = split(dataset, count, seed);
-  return {limited(rest, options.limit, seed), held};
+  return {limited(rest, limit, seed), held};
 }
 
-std::shared_ptr<const Dataset> open_data_for(const DataOptions& options,
-                                             const std::vector<std::string>& labels,
-                                             Reporter& reporter) {
-  std::shared_ptr<const Dataset> dataset = limited(open_dataset(options.data), options.limit, 0);
+std::shared_ptr<const Dataset> open_data_for(const LoadedModel& model, const std::string& folder,
+                                             const DataOptions& options, Reporter& reporter) {
+  const std::vector<std::string> labels = model.model->labels();
+  std::shared_ptr<const Dataset> dataset =
+      limited(examples_for(model, folder, open_dataset(options.data), options), options.limit, 0);
   const std::vector<std::string>& classes = dataset->classes();
   if (classes == labels) return dataset;
   if (labels.empty()) {
@@ -205,6 +232,7 @@ FinetuneOptions with_run(FinetuneOptions options, double head_rate, const RunOpt
   if (head_rate > 0) options.head_rate = head_rate;
   options.clip_norm = run.clip;
   options.checkpoint_seconds = run.checkpoint_seconds;
+  options.accumulate = run.accumulate;
   options.bf16 = run.bf16;
   options.seed = run.seed;
   return options;

@@ -24,16 +24,22 @@ struct HeldOut {
   int64_t count = -1, part = 20;
 };
 
+/// The examples that a model takes: for a language model, documents become sequences of tokens.
+/// Throws Error when they are to be longer than the model's context.
+std::shared_ptr<const Dataset> examples_for(const LoadedModel& model, const std::string& folder,
+                                            std::shared_ptr<const Dataset> dataset,
+                                            const DataOptions& options);
+
 /// Holds out examples chosen by `seed`, and only then applies the limit, so that runs of any limit
 /// hold out the same.
-TrainingData open_training_data(const DataOptions& options, HeldOut held_out, uint64_t seed);
+TrainingData divide(std::shared_ptr<const Dataset> dataset, int64_t limit, HeldOut held_out,
+                    uint64_t seed);
 
-/// The data to evaluate a model with these labels on. Classes are matched to labels by name,
-/// whatever their order; when the names are foreign but as many as the labels, they are taken to be
-/// in the same order, with a warning. Throws Error when they cannot be matched.
-std::shared_ptr<const Dataset> open_data_for(const DataOptions& options,
-                                             const std::vector<std::string>& labels,
-                                             Reporter& reporter);
+/// The data to evaluate a model on. Classes are matched to its labels by name, whatever their
+/// order; when the names are foreign but as many as the labels, they are taken to be in the same
+/// order, with a warning. Throws Error when they cannot be matched.
+std::shared_ptr<const Dataset> open_data_for(const LoadedModel& model, const std::string& folder,
+                                             const DataOptions& options, Reporter& reporter);
 
 /// The folder's model. Throws Error when it is adaptive; `purpose` says who needs a dense one.
 LoadedModel load_dense(const std::string& folder, const std::string& purpose);

@@ -129,9 +129,11 @@ int Train::run(Terminal& terminal) {
     throw UsageError("give --model FOLDER to start from, or --architecture FILE");
   }
   threads_.apply();
-  const TrainingData data = open_training_data(data_, {held_out_, kHeldOutPart}, run_.seed);
-  LoadedModel loaded = build(data.training->classes());
+  const std::shared_ptr<const Dataset> dataset = open_dataset(data_.data);
+  LoadedModel loaded = build(dataset->classes());
   const std::string folder = prepare_inputs(loaded);
+  const TrainingData data = divide(examples_for(loaded, folder, dataset, data_), data_.limit,
+                                   {held_out_, kHeldOutPart}, run_.seed);
 
   TrainingRun run(run_, "train", *app_);
   const std::unique_ptr<Loader> loader = make_loader(

@@ -153,6 +153,7 @@ class Subset : public Dataset {
   int64_t size() const override { return static_cast<int64_t>(indices_.size()); }
   Image image(int64_t index) const override { return whole_->image(at(index)); }
   Text text(int64_t index) const override { return whole_->text(at(index)); }
+  TokenSequence sequence(int64_t index) const override { return whole_->sequence(at(index)); }
   int64_t label(int64_t index) const override { return whole_->label(at(index)); }
   std::string name(int64_t index) const override { return whole_->name(at(index)); }
   const std::vector<std::string>& classes() const override { return whole_->classes(); }
@@ -192,23 +193,29 @@ Text Dataset::text(int64_t index) const {
   fail("{} is a picture, not a text; the model reads text", name(index));
 }
 
+TokenSequence Dataset::sequence(int64_t index) const {
+  fail("{} is no sequence of tokens; a language model learns from text:FILE or jsonl:FILE",
+       name(index));
+}
+
 std::shared_ptr<const Dataset> open_dataset(const std::string& spec) {
   const auto colon = spec.find(':');
   const std::string kind = spec.substr(0, colon);
   const std::string path = colon == std::string::npos ? "" : spec.substr(colon + 1);
-  if (path.empty() ||
-      (kind != "images" && kind != "idx" && kind != "tsv" && kind != "csv" && kind != "text")) {
+  static const std::set<std::string> kKinds{"images", "idx", "tsv", "csv", "text", "jsonl"};
+  if (path.empty() || !kKinds.contains(kind)) {
     throw UsageError(fmt::format(
         "'{}' names no dataset; give images:DIR (a folder per class of JPEG and PNG files), "
         "idx:PREFIX (PREFIX-images-idx3-ubyte and PREFIX-labels-idx1-ubyte, or .gz), tsv:FILE or "
-        "csv:FILE (a header with the column 'label', and a text or a pair per line), or text:FILE "
-        "(plain text)",
+        "csv:FILE (a header with the column 'label', and a text or a pair per line), text:FILE "
+        "(plain text) or jsonl:FILE (an object with the field 'text' per line)",
         spec));
   }
   try {
     if (kind == "tsv") return open_tsv(path);
     if (kind == "csv") return open_csv(path);
     if (kind == "text") return open_text(path);
+    if (kind == "jsonl") return open_jsonl(path);
     if (kind == "idx") return std::make_shared<IdxDataset>(path);
     return std::make_shared<ImageFolder>(path);
   } catch (const fs::filesystem_error& error) {

@@ -16,6 +16,12 @@ struct Text {
   std::optional<std::string> second = {};
 };
 
+/// A stretch of a stream of tokens.
+struct TokenSequence {
+  std::vector<int64_t> tokens;
+  std::vector<int64_t> labels;  ///< of each token the next one, or -1 where it is not asked for
+};
+
 /// Labelled pictures or texts, or texts without labels, by index. Safe to read from several
 /// threads.
 class Dataset {
@@ -26,10 +32,12 @@ class Dataset {
   virtual Image image(int64_t index) const;
   /// Throws Error when this holds pictures.
   virtual Text text(int64_t index) const;
+  /// Throws Error unless this holds packed texts.
+  virtual TokenSequence sequence(int64_t index) const;
   virtual int64_t label(int64_t index) const = 0;  ///< 0 where there are no classes
   /// What to call the example in messages and reports: a path, or "name #index".
   virtual std::string name(int64_t index) const = 0;
-  /// Names of the classes, in label order; none for texts to be continued.
+  /// Names of the classes, in label order; none for texts that language models learn.
   virtual const std::vector<std::string>& classes() const = 0;
 };
 
@@ -38,7 +46,8 @@ class Dataset {
 ///   idx:PREFIX   PREFIX-images-idx3-ubyte[.gz] and PREFIX-labels-idx1-ubyte[.gz]
 ///   tsv:FILE     a header line, then a line per text: fields between tabs, taken as they are
 ///   csv:FILE     the same between commas, where a field may stand in double quotes
-///   text:FILE    plain text without classes, in passages of whole lines of about 256 bytes
+///   text:FILE    plain text without classes: one document
+///   jsonl:FILE   documents without classes: on each line an object with the field `text`
 /// Of a tsv or csv the column `label` holds the class, the one or two other columns (`id`, `idx`
 /// and `index` left aside) the text or the pair of texts. Throws UsageError for an unknown kind,
 /// Error for an empty or unreadable set, or one with a single class.

@@ -9,6 +9,7 @@
 #include "pace/base/error.h"
 #include "pace/base/files.h"
 #include "pace/data/tokenizer.h"
+#include "pace/io/json.h"
 
 namespace pace {
 namespace {
@@ -206,73 +207,68 @@ class TextTable : public Dataset {
   std::vector<std::string> classes_;
 };
 
-/// The end of the passage that begins at `begin`: with a line, or within a long one after a blank
-/// or at least a whole character. A short rest of the text is no passage of its own.
-size_t end_of_passage(std::string_view text, size_t begin) {
-  constexpr size_t kShort = kPassage / 4, kLong = 2 * kPassage;
-  if (text.size() - begin < kPassage + kShort) return text.size();
-  const size_t line = text.find('\n', begin + kPassage - 1);
-  if (line != std::string_view::npos && line - begin < kLong) return line + 1;
-  if (text.size() - begin <= kLong) return text.size();
-  const size_t gap = text.rfind(' ', begin + kLong - 1);
-  if (gap != std::string_view::npos && gap >= begin + kPassage) return gap + 1;
-  size_t end = begin + kLong;
-  while ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-  return end;
-}
-
-class PlainText : public Dataset {
+/// Texts without classes.
+class Documents : public Dataset {
  public:
-  explicit PlainText(const fs::path& path) : path_(path.string()), text_(read_text(path)) {
-    if (blank(text_)) fail("{} holds no text", path_);
-    check_lines();
-    int64_t line = 1;
-    for (size_t begin = 0; begin < text_.size();) {
-      const size_t end = end_of_passage(text_, begin);
-      passages_.push_back({begin, end, line});
-      line += std::count(text_.begin() + static_cast<std::ptrdiff_t>(begin),
-                         text_.begin() + static_cast<std::ptrdiff_t>(end), '\n');
-      begin = end;
-    }
+  explicit Documents(std::string path) : path_(std::move(path)) {}
+
+  /// `line` is where it begins, 0 for the whole file.
+  void add(std::string text, int64_t line) {
+    texts_.push_back(std::move(text));
+    lines_.push_back(line);
   }
 
-  int64_t size() const override { return std::ssize(passages_); }
-  Text text(int64_t index) const override {
-    const Passage& passage = passages_.at(static_cast<size_t>(index));
-    return {text_.substr(passage.begin, passage.end - passage.begin)};
-  }
+  int64_t size() const override { return std::ssize(texts_); }
+  Text text(int64_t index) const override { return {texts_.at(static_cast<size_t>(index))}; }
   int64_t label(int64_t) const override { return 0; }
   std::string name(int64_t index) const override {
-    return fmt::format("{}, from line {}", path_, passages_.at(static_cast<size_t>(index)).line);
+    const int64_t line = lines_.at(static_cast<size_t>(index));
+    return line ? fmt::format("{}, line {}", path_, line) : path_;
   }
   const std::vector<std::string>& classes() const override { return classes_; }
 
  private:
-  void check_lines() const {
-    int64_t number = 1;
-    for (size_t begin = 0; begin < text_.size(); ++number) {
-      const size_t end = std::min(text_.find('\n', begin), text_.size());
-      if (!is_utf8(std::string_view(text_).substr(begin, end - begin))) {
-        fail("{}, line {}: bytes that are no UTF-8", path_, number);
-      }
-      begin = end + 1;
-    }
-  }
-
-  struct Passage {
-    size_t begin = 0, end = 0;
-    int64_t line = 0;  ///< its first, from 1
-  };
-
-  std::string path_, text_;
-  std::vector<Passage> passages_;
+  std::string path_;
+  std::vector<std::string> texts_;
+  std::vector<int64_t> lines_;
   std::vector<std::string> classes_;  ///< none
 };
+
+/// Calls `take` with every line of a text and its number, from 1.
+template <class Take>
+void each_line(std::string_view text, const std::string& path, const Take& take) {
+  int64_t number = 1;
+  for (size_t begin = 0; begin < text.size(); ++number) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = text.substr(begin, end - begin);
+    if (!is_utf8(line)) fail("{}, line {}: bytes that are no UTF-8", path, number);
+    take(line, number);
+    begin = end + 1;
+  }
+}
 
 }  // namespace
 
 std::shared_ptr<const Dataset> open_text(const fs::path& path) {
-  return std::make_shared<PlainText>(path);
+  std::string text = read_text(path);
+  if (blank(text)) fail("{} holds no text", path.string());
+  each_line(text, path.string(), [](std::string_view, int64_t) {});
+  auto documents = std::make_shared<Documents>(path.string());
+  documents->add(std::move(text), 0);
+  return documents;
+}
+
+std::shared_ptr<const Dataset> open_jsonl(const fs::path& path) {
+  auto documents = std::make_shared<Documents>(path.string());
+  each_line(read_text(path), path.string(), [&](std::string_view line, int64_t number) {
+    if (blank(line)) return;
+    const std::string where = fmt::format("{}, line {}", path.string(), number);
+    std::string text = string_field(parse_json(std::string(line), where), "text", where);
+    if (blank(text)) fail("{}: the field 'text' holds no text", where);
+    documents->add(std::move(text), number);
+  });
+  if (documents->size() == 0) fail("{} holds no text", path.string());
+  return documents;
 }
 
 std::shared_ptr<const Dataset> open_tsv(const fs::path& path) {

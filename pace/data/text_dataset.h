@@ -15,10 +15,10 @@ namespace pace {
 std::shared_ptr<const Dataset> open_tsv(const std::filesystem::path& path);
 std::shared_ptr<const Dataset> open_csv(const std::filesystem::path& path);
 
-/// Bytes after which a passage ends with its line, or within it when it is as long again.
-inline constexpr size_t kPassage = 256;
-/// Plain text without classes, cut into passages of whole lines, as many as make kPassage bytes.
-/// Throws Error naming the line for bytes that are no UTF-8, and for a file without text.
+/// Documents without classes: a file of plain text is one; of a JSONL file each line is one, an
+/// object with the field `text`. Throws Error naming the line for bytes that are no UTF-8, for a
+/// line that is no such object, and for a file without text.
 std::shared_ptr<const Dataset> open_text(const std::filesystem::path& path);
+std::shared_ptr<const Dataset> open_jsonl(const std::filesystem::path& path);
 
 }  // namespace pace

@@ -6,9 +6,34 @@
 
 namespace pace {
 
+namespace {
+
+/// int64 [batch, longest], -1 after the end of a row.
+at::Tensor pad_labels(const std::vector<std::vector<int64_t>>& labels, int64_t longest) {
+  const at::Tensor padded = at::full({std::ssize(labels), longest}, -1, at::kLong);
+  int64_t* row = padded.mutable_data_ptr<int64_t>();
+  for (const std::vector<int64_t>& own : labels) {
+    std::copy(own.begin(), own.end(), row);
+    row += longest;
+  }
+  return padded;
+}
+
+}  // namespace
+
 Encoding encode(const Tokenizer& tokenizer, const Text& text, int64_t most_tokens) {
   return text.second ? tokenizer.encode(text.first, *text.second, most_tokens)
                      : tokenizer.encode(text.first, most_tokens);
+}
+
+Encoding encode(const Dataset& dataset, int64_t index, const Tokenizer& tokenizer,
+                int64_t most_tokens) {
+  if (dataset.classes().empty()) {
+    TokenSequence sequence = dataset.sequence(index);
+    std::vector<int64_t> types(sequence.tokens.size(), 0);
+    return {std::move(sequence.tokens), std::move(types)};
+  }
+  return encode(tokenizer, dataset.text(index), most_tokens);
 }
 
 at::Tensor pad_tokens(const std::vector<Encoding>& encodings) {
@@ -35,7 +60,7 @@ TextLoader::TextLoader(std::shared_ptr<const Dataset> dataset,
       options_(std::move(options)) {
   check(options_, dataset_->size());
   if (dataset_->classes().empty() && options_.augment.smoothing > 0.0) {
-    fail("label smoothing of {} is for classes; texts to be continued have none",
+    fail("label smoothing of {} is for classes; texts without classes have none",
          options_.augment.smoothing);
   }
 }
@@ -55,13 +80,19 @@ std::optional<Batch> TextLoader::next() {
   batch.indices.assign(order_.begin() + begin, order_.begin() + end);
   std::vector<Encoding> encodings;
   std::vector<int64_t> labels;
+  std::vector<std::vector<int64_t>> next_tokens;
+  const bool packed = dataset_->classes().empty();
   for (const int64_t index : batch.indices) {
-    encodings.push_back(encode(*tokenizer_, dataset_->text(index), most_tokens_));
-    labels.push_back(dataset_->label(index));
+    encodings.push_back(encode(*dataset_, index, *tokenizer_, most_tokens_));
+    if (packed) {
+      next_tokens.push_back(dataset_->sequence(index).labels);
+    } else {
+      labels.push_back(dataset_->label(index));
+    }
   }
   batch.inputs = pad_tokens(encodings);
-  if (dataset_->classes().empty()) {
-    batch.labels = at::constant_pad_nd(batch.inputs.select(2, 0).slice(1, 1), {0, 1}, -1);
+  if (packed) {
+    batch.labels = pad_labels(next_tokens, batch.inputs.size(1));
     return batch;
   }
   batch.labels = at::tensor(labels, at::kLong);

@@ -7,15 +7,19 @@
 
 namespace pace {
 
+/// The tokens of a text or pair, cut to `most_tokens`.
 Encoding encode(const Tokenizer& tokenizer, const Text& text, int64_t most_tokens);
+/// Those of an example, which packed texts have already.
+Encoding encode(const Dataset& dataset, int64_t index, const Tokenizer& tokenizer,
+                int64_t most_tokens);
 
 /// int64 [batch, longest, 2] of the texts' tokens, -1 after the end of a text.
 at::Tensor pad_tokens(const std::vector<Encoding>& encodings);
 
-/// Batches of texts, tokenised as they are asked for.
+/// Batches of texts, tokenised as they are asked for, or of packed texts.
 class TextLoader : public Loader {
  public:
-  /// Texts are cut to `most_tokens`.
+  /// Texts are cut to `most_tokens`. Texts without classes must be packed.
   TextLoader(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const Tokenizer> tokenizer,
              int64_t most_tokens, LoaderOptions options);
 

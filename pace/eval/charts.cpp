@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 
@@ -345,6 +346,41 @@ std::string exits_used(const Evaluation& evaluation) {
     out += amounts_bar(fmt::format("{:g}%", 100 * result.budget), counts, "blocks, examples");
   }
   return out;
+}
+
+std::string loss_over_training(const std::vector<TrainingCurve>& curves) {
+  double most = 0.0, low = std::numeric_limits<double>::infinity(), high = 0.0;
+  for (const TrainingCurve& curve : curves) most = std::max(most, curve.points.back().first);
+  // What the loss falls from at the very beginning would flatten what is to be seen.
+  const double first = most / 10;
+  for (const TrainingCurve& curve : curves) {
+    for (const auto& [flops, bits] : curve.points) {
+      low = std::min(low, bits);
+      if (flops >= first) high = std::max(high, bits);
+    }
+  }
+  const double unit = std::pow(1000.0, std::floor(std::log10(most) / 3));
+  svg::Frame box = frame(svg::fit_axis(0.0, most / unit, 6, false),
+                         svg::fit_axis(low, std::max(high, low + 0.01), 6, false));
+  std::string content =
+      svg::axes(box, fmt::format("training FLOPs, 1e{:.0f}", std::log10(unit)), "bits per token");
+  std::vector<Entry> entries;
+  for (size_t i = 0; i < curves.size(); ++i) {
+    Points points;
+    for (const auto& [flops, bits] : curves[i].points) {
+      if (flops >= first) points.emplace_back(box.px(flops / unit), box.py(bits));
+    }
+    if (points.empty()) continue;
+    const std::string css = fmt::format("s{}", i % 5);
+    const auto& [flops, bits] = curves[i].points.back();
+    const auto [x, y] = points.back();
+    const std::string tip =
+        fmt::format("{}: {:.3f} bits after {:.3g} FLOPs", curves[i].name, bits, flops);
+    content += fmt::format("<g class=\"{}\">{}{}</g>", css, svg::polyline(points, "curve"),
+                           svg::marker(i, x, y, "mark", tip));
+    entries.push_back({css, curves[i].name, i});
+  }
+  return legend(entries) + svg::drawing(kWidth, kHeight, "Loss against training FLOPs", content);
 }
 
 std::string routing(const TextMap& map) {

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "pace/base/error.h"
+#include "pace/eval/writing_speed.h"
 #include "pace/train/answers.h"
 
 namespace pace {
@@ -60,6 +61,8 @@ class Track {
     add_units(units_of(pass.ledger));
     deciding_ += pass.ledger.deciding();
   }
+
+  Setting setting() const { return {&model_, result_.budget}; }
 
   /// `dense` ran the same batches.
   Result finish(const Track& dense) const {
@@ -184,7 +187,13 @@ json to_json(const Result& result) {
       choices.push_back({{"site", part.site}, {"tokens", part.tokens}});
     }
   }
-  if (!std::isnan(result.bits)) object["bits"] = result.bits;
+  if (!std::isnan(result.bits)) {
+    object["bits"] = result.bits;
+    object["perplexity"] = result.perplexity();
+  }
+  if (!std::isnan(result.tokens_per_second)) {
+    object["tokens_per_second"] = result.tokens_per_second;
+  }
   if (!result.units.empty()) {
     object["units"] = to_json(result.units);
     object["deciding_fraction"] = result.deciding_fraction;
@@ -194,6 +203,44 @@ json to_json(const Result& result) {
     object["exits"] = result.exits;
   }
   return object;
+}
+
+/// How fast each track writes after the first half of the first example; nothing where one of them
+/// writes nothing, or the example is too short.
+std::vector<double> measure_writing(const std::vector<Track>& tracks, Loader& loader) {
+  constexpr int64_t kTokens = 32;
+  std::vector<Setting> settings;
+  for (const Track& track : tracks) {
+    settings.push_back(track.setting());
+    if (!settings.back().model->model->remember(1)) return {};
+  }
+  loader.start(0);
+  const Tensor tokens = loader.next().value().inputs[0].select(1, 0);
+  const int64_t length = tokens.ge(0).sum().item<int64_t>(), half = length / 2;
+  if (length < 4) return {};
+  const int64_t* first = tokens.contiguous().const_data_ptr<int64_t>();
+  return writing_speeds(settings, {first, first + half}, std::min(kTokens, length - half));
+}
+
+/// The relaxed form, in which tokens compete and are judged one by one too.
+Competition compete(const LoadedModel& model, Loader& loader) {
+  Answers answers;
+  double macs = 0.0, dense_macs = 0.0, alike = 0.0;
+  int64_t tokens = 0;
+  loader.start(0);
+  while (const std::optional<Batch> batch = loader.next()) {
+    Pass pass;
+    pass.form = Form::kRelaxed;
+    answers += compare(model.model->forward(batch->inputs, pass), batch->labels);
+    macs += pass.ledger.macs().sum().item<double>();
+    dense_macs += model.model->dense_macs(batch->inputs).sum().item<double>();
+    for (const Routing& routing : pass.ledger.routings()) {
+      alike += routing.logits.ge(0.0).eq(routing.chosen).sum().item<double>();
+      tokens += routing.chosen.numel();
+    }
+  }
+  return {answers.accuracy(), answers.bits(), macs / dense_macs,
+          alike / static_cast<double>(tokens)};
 }
 
 /// Adds up accuracy and MACs over batches at one setting.
@@ -275,14 +322,21 @@ Evaluation evaluate(const LoadedModel& model, const LoadedModel* dense, Loader& 
   }
   Evaluation evaluation;
   evaluation.indices = run_in_turn(tracks, loader, reporter);
+  if (model.mod && !model.mod->random) evaluation.competition = compete(model, loader);
   evaluation.broken = loader.broken();
-  evaluation.dense = tracks[0].finish(tracks[0]);
+  const std::vector<double> writing = measure_writing(tracks, loader);
+  const auto finish = [&](size_t i) {
+    Result result = tracks[i].finish(tracks[0]);
+    if (!writing.empty()) result.tokens_per_second = writing[i];
+    return result;
+  };
+  evaluation.dense = finish(0);
   if (stand_in) {
     evaluation.dense.accuracy = evaluation.dense.bits = std::numeric_limits<double>::quiet_NaN();
   }
   if (measures_itself) evaluation.budgets.assign(budgets.size(), evaluation.dense);
   for (size_t i = 1; i < tracks.size(); ++i) {
-    evaluation.budgets.push_back(tracks[i].finish(tracks[0]));
+    evaluation.budgets.push_back(finish(i));
   }
   return evaluation;
 }
@@ -290,9 +344,16 @@ Evaluation evaluate(const LoadedModel& model, const LoadedModel* dense, Loader& 
 json to_json(const Evaluation& evaluation) {
   json budgets = json::array();
   for (const Result& result : evaluation.budgets) budgets.push_back(to_json(result));
-  return {{"dense", to_json(evaluation.dense)},
-          {"budgets", std::move(budgets)},
-          {"broken", evaluation.broken}};
+  json object = {{"dense", to_json(evaluation.dense)},
+                 {"budgets", std::move(budgets)},
+                 {"broken", evaluation.broken}};
+  if (const auto& top_k = evaluation.competition) {
+    object["top_k"] = {{"accuracy", top_k->accuracy},
+                       {"bits", top_k->bits},
+                       {"macs_fraction", top_k->macs_fraction},
+                       {"alike", top_k->alike}};
+  }
+  return object;
 }
 
 Score score(const LoadedModel& model, Loader& loader, double budget, double price) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <limits>
 #include <span>
 
@@ -48,6 +49,9 @@ struct Result {
   std::vector<int64_t> predicted = {};  ///< the class each example was given
   /// Of a language model: the mean cross-entropy of a token, in bits; otherwise NaN.
   double bits = std::numeric_limits<double>::quiet_NaN();
+  double perplexity() const { return std::exp2(bits); }
+  /// Of a model that writes: measured, after half of the first example; otherwise NaN.
+  double tokens_per_second = std::numeric_limits<double>::quiet_NaN();
   std::vector<StageUnits> units = {};  ///< stage by stage, where stages or steps halt
   /// Share of the dense model's MACs that their halting units take, a part of macs_fraction. The
   /// SACT paper counts what is left: 2 * (macs_fraction - deciding_fraction) * dense MACs, in
@@ -55,11 +59,19 @@ struct Result {
   double deciding_fraction = 0.0;
 };
 
+/// Of routed blocks: what the tokens of each text give that compete for them, as in training, when
+/// those that come later are known, and how well causal routing keeps to it at price 0.
+struct Competition {
+  double accuracy = 0.0, bits = 0.0, macs_fraction = 1.0;
+  double alike = 0.0;  ///< share of tokens routed alike, mean over blocks
+};
+
 struct Evaluation {
   Result dense;  ///< budget 1; accuracy is NaN when there was no dense model to measure
   std::vector<Result> budgets;
   int64_t broken = 0;                 ///< pictures left out
   std::vector<int64_t> indices = {};  ///< of the examples in the dataset, in the order measured
+  std::optional<Competition> competition = {};  ///< where blocks have routers
 };
 
 /// Runs the dense model and the adaptive one at each budget over every batch of the loader, in

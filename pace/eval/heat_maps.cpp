@@ -140,7 +140,7 @@ std::vector<TextMap> text_maps(const LoadedModel& model, const Tokenizer& tokeni
   const int64_t most = text_limits(model.model->config()).tokens;
   std::vector<TextMap> maps;
   for (const int64_t index : sample(dataset, count, seed)) {
-    const Encoding encoding = encode(tokenizer, dataset.text(index), most);
+    const Encoding encoding = encode(dataset, index, tokenizer, most);
     Pass pass = model.pass_at(budget);
     model.model->forward(pad_tokens({encoding}), pass);
     if (pass.ledger.ponders().empty())

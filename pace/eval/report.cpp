@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <map>
+#include <numbers>
 
 #include "pace/eval/charts.h"
 #include "pace/eval/page.h"
 #include "pace/eval/svg.h"
+#include "pace/train/trainer.h"
 
 namespace pace {
 namespace {
@@ -85,14 +88,21 @@ std::string meter(double fraction) {
 
 /// Columns that only some models have, as their headings or a result's cells.
 std::string more_headings(const Result& adaptive) {
-  return std::string(std::isnan(adaptive.bits) ? "" : "<th>bits per token</th>") +
+  return std::string(std::isnan(adaptive.bits) ? ""
+                                               : "<th>bits per token</th><th>perplexity</th>") +
+         (std::isnan(adaptive.tokens_per_second) ? "" : "<th>tokens per second</th>") +
          (adaptive.units.empty() ? "" : "<th>mean units</th>");
 }
 
 std::string more_cells(const Result& result, const Result& adaptive) {
   std::string out;
   if (!std::isnan(adaptive.bits)) {
-    out += std::isnan(result.bits) ? "<td>–</td>" : fmt::format("<td>{:.3f}</td>", result.bits);
+    out += std::isnan(result.bits)
+               ? "<td>–</td><td>–</td>"
+               : fmt::format("<td>{:.3f}</td><td>{:.3f}</td>", result.bits, result.perplexity());
+  }
+  if (!std::isnan(adaptive.tokens_per_second)) {
+    out += fmt::format("<td>{:.0f}</td>", result.tokens_per_second);
   }
   if (adaptive.units.empty()) return out;
   return out + (result.units.empty() ? "<td>all</td>"
@@ -338,6 +348,19 @@ std::vector<TextExample> text_examples(const Result& result, const std::vector<i
   return examples;
 }
 
+TrainingCurve read_training_curve(const std::string& name, const fs::path& folder) {
+  constexpr double kFlopsOfMac = 2 * 3;
+  TrainingCurve curve{name, {}};
+  std::ifstream file(folder / Trainer::kMetrics);
+  for (std::string text; std::getline(file, text);) {
+    const json line = json::parse(text, nullptr, false);
+    if (!line.is_object() || !line.contains(kMacs) || !line.contains("loss")) continue;
+    curve.points.emplace_back(kFlopsOfMac * line[kMacs].get<double>(),
+                              line["loss"].get<double>() / std::numbers::ln2);
+  }
+  return curve;
+}
+
 std::string render_report(const Report& report) {
   const Evaluation& evaluation = report.evaluation;
   std::string body = header(report) + figures(evaluation);
@@ -348,6 +371,12 @@ std::string render_report(const Report& report) {
   body += page::section("Time against compute", "On the diagonal every operation saved saves time.",
                         charts::time_curve(evaluation));
   body += "</div>\n";
+  if (!report.training.empty()) {
+    body += page::section("Loss against training compute",
+                          "Cross-entropy of the training text as it was met. A training step takes "
+                          "three times the operations of its forward pass, 2 FLOPs each.",
+                          charts::loss_over_training(report.training));
+  }
   body += exits_sections(report);
   if (has_examples(evaluation)) {
     body +=

@@ -46,6 +46,17 @@ struct TextExample {
   std::string text, predicted, actual;
 };
 
+/// How the loss of a language model fell in its training.
+struct TrainingCurve {
+  std::string name;
+  /// FLOPs spent so far, three times those of the forward passes, and bits per token since the
+  /// point before.
+  std::vector<std::pair<double, double>> points;
+};
+
+/// That of the model in `folder`, by its metrics.jsonl; no points where that does not tell.
+TrainingCurve read_training_curve(const std::string& name, const fs::path& folder);
+
 struct Report {
   std::string title;
   Evaluation evaluation;
@@ -55,6 +66,7 @@ struct Report {
   std::vector<TextMap> text_maps;  ///< at the same budget
   double examples_budget = 1.0;    ///< at which the text examples were answered
   std::vector<TextExample> text_examples;
+  std::vector<TrainingCurve> training;
   json configuration;  ///< everything needed to repeat the run
 };
 

@@ -61,7 +61,7 @@ std::string viridis_css(double t) {
   return fmt::format("#{:02x}{:02x}{:02x}", red, green, blue);
 }
 
-Axis fit_axis(double low, double high, int count) {
+Axis fit_axis(double low, double high, int count, bool percent) {
   const double raw = std::max(high - low, 1e-9) / count;
   const double power = std::pow(10.0, std::floor(std::log10(raw)));
   double step = 10 * power;
@@ -73,9 +73,10 @@ Axis fit_axis(double low, double high, int count) {
   for (double i = first; i <= std::max(last, first + 1); ++i) axis.ticks.push_back(i * step);
   axis.low = axis.ticks.front();
   axis.high = axis.ticks.back();
-  const double percent = 100 * step;
-  while (axis.digits < 6 && std::abs(percent * std::pow(10, axis.digits) -
-                                     std::round(percent * std::pow(10, axis.digits))) > 1e-6) {
+  axis.percent = percent;
+  const double shown = percent ? 100 * step : step;
+  while (axis.digits < 6 && std::abs(shown * std::pow(10, axis.digits) -
+                                     std::round(shown * std::pow(10, axis.digits))) > 1e-6) {
     ++axis.digits;
   }
   return axis;

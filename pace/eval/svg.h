@@ -25,8 +25,8 @@ struct Axis {
 };
 
 /// The smallest range that holds [low, high] and begins and ends at ticks of 1, 2, 2.5 or 5 times a
-/// power of ten, about `count` of them. Labels are taken to be in percent of 1.
-Axis fit_axis(double low, double high, int count);
+/// power of ten, about `count` of them.
+Axis fit_axis(double low, double high, int count, bool percent = true);
 
 /// The inner rectangle of a chart and the values along it.
 struct Frame {

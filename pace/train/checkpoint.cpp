@@ -9,20 +9,16 @@
 namespace pace {
 namespace {
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 constexpr const char* kMetadata = "pace.checkpoint";
 constexpr const char* kPrefix = "parameter.";
 
 json to_json(const TrainProgress& progress) {
-  return {{"format", kFormat},
-          {"phase", progress.phase},
-          {"step", progress.step},
-          {"total", progress.total},
-          {"batches", progress.batches},
-          {"broken", progress.broken},
-          {"seed", progress.seed},
-          {"seconds", progress.seconds},
-          {"interval", progress.interval.to_json()}};
+  return {{"format", kFormat},           {"phase", progress.phase},
+          {"step", progress.step},       {"total", progress.total},
+          {"batches", progress.batches}, {"broken", progress.broken},
+          {"seed", progress.seed},       {"seconds", progress.seconds},
+          {"macs", progress.macs},       {"interval", progress.interval.to_json()}};
 }
 
 TrainProgress from_json(const json& object) {
@@ -34,6 +30,7 @@ TrainProgress from_json(const json& object) {
   object.at("broken").get_to(progress.broken);
   object.at("seed").get_to(progress.seed);
   object.at("seconds").get_to(progress.seconds);
+  object.at("macs").get_to(progress.macs);
   progress.interval = Interval::from_json(object.at("interval"));
   return progress;
 }

@@ -13,10 +13,11 @@ struct TrainProgress {
   std::string phase;
   int64_t step = 0;     ///< steps of the phase that are done
   int64_t total = 0;    ///< steps of the phase
-  int64_t batches = 0;  ///< per epoch
+  int64_t batches = 0;  ///< steps per epoch
   int64_t broken = 0;   ///< pictures the loader has left out
   uint64_t seed = 0;
   double seconds = 0.0;  ///< spent in the phase's steps
+  double macs = 0.0;     ///< of their forward passes, as far as the objective says them
   Interval interval;     ///< not yet in metrics.jsonl
 };
 

@@ -172,6 +172,7 @@ class Distillation {
     phase.epochs = epochs;
     phase.clip_norm = options_.clip_norm;
     phase.checkpoint_seconds = options_.checkpoint_seconds;
+    phase.accumulate = options_.accumulate;
     phase.bf16 = options_.bf16;
     phase.seed = options_.seed;
     phase.warmup_steps =

@@ -29,6 +29,7 @@ struct DistillOptions {
       1.0;  ///< of the KL divergence from the dense model's answer, beside cross-entropy
   double clip_norm = 1.0;  ///< in Phases 2 and 3; the modules of Phase 1 share no gradient
   double checkpoint_seconds = 60.0;
+  int64_t accumulate = 1;  ///< batches whose mean gradient makes a step
   bool bf16 = false;
   uint64_t seed = 0;
 

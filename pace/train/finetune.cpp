@@ -57,6 +57,7 @@ PhaseOptions finetune_phase(const FinetuneOptions& options) {
   phase.floor = options.floor;
   phase.clip_norm = options.clip_norm;
   phase.checkpoint_seconds = options.checkpoint_seconds;
+  phase.accumulate = options.accumulate;
   phase.bf16 = options.bf16;
   phase.seed = options.seed;
   return phase;
@@ -75,7 +76,9 @@ void finetune(LoadedModel& loaded, const FinetuneOptions& options, Loader& loade
     const Tensor logits = model.forward(batch.inputs.to(device), pass).to(at::kFloat);
     const Tensor loss = answer_loss(logits, batch);
     loss.backward();
-    return {{"loss", loss.item<double>()}, {"accuracy", accuracy(logits.detach(), batch.labels)}};
+    return {{"loss", loss.item<double>()},
+            {"accuracy", accuracy(logits.detach(), batch.labels)},
+            {kMacs, pass.ledger.macs().sum().item<double>()}};
   };
   trainer.run(finetune_phase(options), loader, finetune_groups(model.parameters(), options),
               objective, hook);

@@ -18,6 +18,7 @@ struct FinetuneOptions {
   double floor = 0.0;  ///< of the cosine schedule, as a share of the rates
   double clip_norm = 1.0;
   double checkpoint_seconds = 60.0;
+  int64_t accumulate = 1;  ///< batches whose mean gradient makes a step
   bool bf16 = false;
   bool freeze_backbone = false;  ///< only the classifier trains
   uint64_t seed = 0;

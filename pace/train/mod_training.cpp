@@ -63,7 +63,8 @@ void train_mod(LoadedModel& loaded, const ModTraining& options, Loader& loader, 
     const CausalLoss causal = causal_loss(pass.ledger);
     StepFigures figures{{"loss", loss.item<double>()},
                         {"accuracy", accuracy(logits.detach(), batch.labels)},
-                        {"routed", causal.alike}};
+                        {"routed", causal.alike},
+                        {kMacs, pass.ledger.macs().sum().item<double>()}};
     Tensor sum = loss + options.causal * causal.loss;
     if (options.teacher) {
       const Tensor distill = teacher_loss(*options.teacher, logits, batch);

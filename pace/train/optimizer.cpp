@@ -53,6 +53,13 @@ void AdamW::zero_grad() {
   for (Slot& slot : slots_) slot.parameter.mutable_grad().reset();
 }
 
+void AdamW::scale_gradients(double factor) {
+  const at::NoGradGuard no_grad;
+  for (Slot& slot : slots_) {
+    if (slot.parameter.grad().defined()) slot.parameter.mutable_grad().mul_(factor);
+  }
+}
+
 double AdamW::step(double scale) {
   const at::NoGradGuard no_grad;
   std::vector<Tensor> gradients;

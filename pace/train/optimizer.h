@@ -28,6 +28,7 @@ class AdamW {
         double beta2 = 0.999, double epsilon = 1e-8);
 
   void zero_grad();
+  void scale_gradients(double factor);
   /// Clips the global norm of the gradients to clip_norm (0 = no clipping), steps with every
   /// group's rate times `scale`, and returns the norm before clipping. Parameters without a
   /// gradient stay as they are. Throws Error naming a parameter when the norm is not finite;

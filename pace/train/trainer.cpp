@@ -99,7 +99,7 @@ class Phase {
         done_(done),
         device_(parameters.at(0).second.device()) {
     progress_.phase = options.name;
-    progress_.batches = loader.batches();
+    progress_.batches = (loader.batches() + options.accumulate - 1) / options.accumulate;
     progress_.total = total_steps(options, progress_.batches);
     progress_.seed = options.seed;
     report_every_ = std::max<int64_t>(20, progress_.batches / 50);
@@ -114,11 +114,13 @@ class Phase {
   double rate_scale() const {
     return cosine_schedule(progress_.step, progress_.total, options_.warmup_steps, options_.floor);
   }
-  /// The next batch, starting an epoch where one begins; nothing when the epoch ends before its
-  /// time.
-  std::optional<Batch> next_batch();
-  /// Trains on a batch: everything between the loader and the count of steps.
-  StepFigures step(const Batch& batch, const Objective& objective, double scale);
+  /// The batches of the next step, starting an epoch where one begins; none when the epoch ends
+  /// before its time.
+  std::vector<Batch> next_batches();
+  /// Trains on them: everything between the loader and the count of steps.
+  StepFigures step(const std::vector<Batch>& batches, const Objective& objective, double scale);
+  /// Leaves their mean gradient; returns their mean figures.
+  StepFigures mean_gradient(const std::vector<Batch>& batches, const Objective& objective);
   void check_finite(const StepFigures& figures) const;
   /// Writes what is due after a step: means, and the hook's figures at the end of an epoch.
   void report(double scale, const EpochHook& hook);
@@ -169,10 +171,12 @@ bool Phase::run(const Objective& objective, const EpochHook& hook, Reporter& rep
     }
     const auto start = Clock::now();
     const double scale = rate_scale();
-    if (const auto batch = next_batch()) {
-      const StepFigures figures = step(*batch, objective, scale);
+    if (const std::vector<Batch> batches = next_batches(); !batches.empty()) {
+      const StepFigures figures = step(batches, objective, scale);
       const double seconds = seconds_since(start);
-      progress_.interval.add(figures, batch->labels.size(0), seconds);
+      int64_t examples = 0;
+      for (const Batch& batch : batches) examples += batch.labels.size(0);
+      progress_.interval.add(figures, examples, seconds);
       progress_.seconds += seconds;
       progress_.step += 1;
     } else {
@@ -191,9 +195,9 @@ bool Phase::run(const Objective& objective, const EpochHook& hook, Reporter& rep
   return true;
 }
 
-std::optional<Batch> Phase::next_batch() {
+std::vector<Batch> Phase::next_batches() {
   const int64_t epoch = progress_.step / progress_.batches;
-  const int64_t position = progress_.step % progress_.batches;
+  const int64_t position = progress_.step % progress_.batches * options_.accumulate;
   if (position == 0) {
     loader_.start(epoch);
   } else if (!loading_ && progress_.broken == 0) {
@@ -204,21 +208,37 @@ std::optional<Batch> Phase::next_batch() {
     for (int64_t i = 0; i < position; ++i) loader_.next();
   }
   loading_ = true;
-  return loader_.next();
+  std::vector<Batch> batches;
+  while (std::ssize(batches) < options_.accumulate) {
+    std::optional<Batch> batch = loader_.next();
+    if (!batch) break;
+    batches.push_back(std::move(*batch));
+  }
+  return batches;
 }
 
-StepFigures Phase::step(const Batch& batch, const Objective& objective, double scale) {
-  const auto step = static_cast<uint64_t>(progress_.step);
-  done_ = static_cast<double>(progress_.step) / static_cast<double>(progress_.total);
-  at::Generator generator =
-      generator_for(device_, random_for({options_.seed, uint64_t{index_}, step})());
-  optimizer_.zero_grad();
-  StepFigures figures;
-  {
+StepFigures Phase::mean_gradient(const std::vector<Batch>& batches, const Objective& objective) {
+  const auto count = static_cast<double>(batches.size());
+  auto number = static_cast<uint64_t>(progress_.step * options_.accumulate);
+  StepFigures means;
+  for (const Batch& batch : batches) {
+    at::Generator generator =
+        generator_for(device_, random_for({options_.seed, uint64_t{index_}, number++})());
     std::optional<Autocast> autocast;
     if (options_.bf16) autocast.emplace(true, device_.type());
-    figures = objective(batch, generator);
+    StepFigures figures = objective(batch, generator);
+    if (const auto macs = figures.extract(kMacs)) progress_.macs += macs.mapped();
+    for (const auto& [name, value] : figures) means[name] += value / count;
   }
+  if (batches.size() > 1) optimizer_.scale_gradients(1.0 / count);
+  return means;
+}
+
+StepFigures Phase::step(const std::vector<Batch>& batches, const Objective& objective,
+                        double scale) {
+  done_ = static_cast<double>(progress_.step) / static_cast<double>(progress_.total);
+  optimizer_.zero_grad();
+  const StepFigures figures = mean_gradient(batches, objective);
   check_finite(figures);
   try {
     optimizer_.step(scale);
@@ -259,6 +279,7 @@ void Phase::write_line(const StepFigures& figures, double scale) {
   line["epoch"] = static_cast<double>(progress_.step) / static_cast<double>(progress_.batches);
   line["learning_rate"] = optimizer_.groups().at(0).learning_rate * scale;
   line["seconds"] = progress_.seconds;
+  if (progress_.macs > 0.0) line[kMacs] = progress_.macs;
   metrics_.write(line);
 }
 

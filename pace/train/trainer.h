@@ -21,17 +21,22 @@ struct PhaseOptions {
   double floor = 0.0;  ///< of the cosine schedule, as a share of the base rate
   double clip_norm = 1.0;
   double checkpoint_seconds = 60.0;
-  bool bf16 = false;  ///< autocast to bfloat16 while the objective runs
+  int64_t accumulate = 1;  ///< batches whose mean gradient makes a step
+  bool bf16 = false;       ///< autocast to bfloat16 while the objective runs
   uint64_t seed = 0;
 };
 
 /// Named figures of one step, written to metrics.jsonl as means over a reporting interval.
 using StepFigures = std::map<std::string, double>;
 
+/// MACs of a batch's forward pass; a step takes about three times as many.
+inline constexpr const char* kMacs = "macs";
+
 /// Computes the loss of a batch and leaves the gradients in the parameters (which were cleared).
 /// All its randomness comes from `generator`, which is seeded by (seed, phase, step): besides the
 /// tensors it changes, nothing needs to be stored to resume. A figure that is NaN or infinite ends
-/// the run with an Error.
+/// the run with an Error. The figure kMacs is not averaged but summed up from the phase's
+/// beginning.
 using Objective = std::function<StepFigures(const Batch& batch, at::Generator& generator)>;
 
 /// Called without gradients when `epoch` epochs (counted from 1) are over, and at the end of the

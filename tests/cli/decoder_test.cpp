@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "pace/models/factory.h"
 #include "tests/cli/workspace.h"
 
@@ -58,6 +60,8 @@ TEST(DecoderCommand, TrainsAdaptsAndMeasuresALanguageModel) {
   EXPECT_EQ(blocks.at("most"), 4);
   EXPECT_LT(blocks.at("mean"), 3.5);
   const std::string page = read_text(writing.path("report.html"));
+  EXPECT_THAT(page, HasSubstr("Loss against training compute"));
+  EXPECT_THAT(page, HasSubstr("<th>tokens per second</th>"));
   EXPECT_THAT(page, HasSubstr("Where in the text"));
   EXPECT_THAT(page, HasSubstr("Which token runs which block"));
   EXPECT_THAT(page, HasSubstr(">block 3</text>"));
@@ -123,6 +127,33 @@ TEST(DecoderCommand, RemembersFewerTokensWhereTheyAreRoutedRound) {
   EXPECT_LT(bytes("mod"), bytes("dense"));
 }
 
+TEST(DecoderCommand, MeasuresPerplexityByASlidingWindow) {
+  const Writing& writing = Writing::get();
+  const auto measured = [&](const std::string& options) {
+    const Outcome outcome = pace("eval --json --threads 1 --budgets 1 --limit 12 --model " +
+                                 writing.path("dense") + " --data " + writing.data() + options);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return outcome.parsed().at("dense");
+  };
+  const json apart = measured(" --sequence 6"), sliding = measured(" --sequence 64 --stride 6");
+  EXPECT_NEAR(std::exp2(apart.at("bits").get<double>()), apart.at("perplexity").get<double>(),
+              1e-9);
+  EXPECT_LT(sliding.at("perplexity"), apart.at("perplexity"))
+      << "with more to look at, a line is foretold better";
+  EXPECT_GT(sliding.at("tokens_per_second"), 0.0);
+}
+
+TEST(DecoderCommand, TellsWhatCompetitionWouldGive) {
+  const Writing& writing = Writing::get();
+  const json top_k = pace("eval --json --threads 1 --budgets 1 --limit 8 --model " +
+                          writing.path("mod") + " --data " + writing.data())
+                         .parsed()
+                         .at("top_k");
+  EXPECT_GT(top_k.at("alike"), 0.5);
+  EXPECT_LT(top_k.at("macs_fraction"), 0.9);
+  EXPECT_GT(top_k.at("bits"), 0.0);
+}
+
 TEST(DecoderCommand, NamesWhatItCannotDo) {
   const Writing& writing = Writing::get();
   const std::string predict = "predict --model " + writing.path("dense") + " ";
@@ -138,6 +169,11 @@ TEST(DecoderCommand, NamesWhatItCannotDo) {
   EXPECT_THAT(some.err, HasSubstr("1 of 2 inputs"));
   PACE_EXPECT_FAILS(pace("predict --tokens 4 --model " + Workspace::get().dense() + " x.png"), 2,
                     "models that write");
+
+  const std::string eval =
+      "eval --model " + writing.path("dense") + " --data " + writing.data() + " ";
+  PACE_EXPECT_FAILS(pace(eval + "--sequence 301"), 1, "takes 300 tokens at most");
+  PACE_EXPECT_FAILS(pace(eval + "--sequence 8 --stride 9"), 1, "8 tokens that begin 9 apart");
 
   const std::string adapt = writing.adapting() + "--out " + writing.path("no") + " ";
   PACE_EXPECT_FAILS(pace(adapt + "--mod 0"), 2, "--mod");

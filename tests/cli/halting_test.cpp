@@ -145,7 +145,7 @@ TEST(HaltingCommand, NamesWhatALanguageModelCannotDo) {
   write_text(language.path("one.txt"), "x");
   PACE_EXPECT_FAILS(
       pace("eval --model " + language.path("dense") + " --data text:" + language.path("one.txt")),
-      1, "no text has a second token");
+      1, "makes 1 token(s); a language model needs two");
   PACE_EXPECT_FAILS(pace("eval --model " + language.path("dense") + " --data " + Residual::data()),
                     1, "give text:FILE");
   PACE_EXPECT_FAILS(

@@ -96,58 +96,46 @@ TEST_F(Tables, NameTheLineThatIsWrong) {
   EXPECT_THAT(refused("a\tb\tc\tlabel\n"), HasSubstr("3 others"));
 }
 
-class PlainTexts : public ::testing::Test {
+class Documents : public ::testing::Test {
  protected:
-  std::shared_ptr<const Dataset> text(const std::string& contents) {
+  std::shared_ptr<const Dataset> open(const std::string& kind, const std::string& contents) {
     write_text(folder_ / "a.txt", contents);
-    return open_dataset("text:" + (folder_ / "a.txt").string());
+    return open_dataset(kind + ":" + (folder_ / "a.txt").string());
+  }
+  std::string refused(const std::string& kind, const std::string& contents) {
+    return error_of([&] { open(kind, contents); });
   }
 
   TemporaryFolder folder_;
 };
 
-TEST_F(PlainTexts, AreCutIntoPassagesOfWholeLines) {
-  const std::string line(99, 'x'), long_line(600, 'y');
-  const std::string all = line + "\n" + line + "\n" + line + "\n\n" + long_line + "\nzw\xC3\xB6lf";
-  const auto data = text(all);
-  ASSERT_EQ(data->size(), 3);
-  EXPECT_EQ(data->text(0).first, line + "\n" + line + "\n" + line + "\n");
-  EXPECT_EQ(data->text(1).first, "\n" + long_line.substr(0, 511)) << "a long line is cut";
-  EXPECT_EQ(data->text(2).first, long_line.substr(511) + "\nzw\xC3\xB6lf") << "nothing is lost";
+TEST_F(Documents, OfPlainTextAreWholeFiles) {
+  const std::string all = "one\n\n two\nzw\xC3\xB6lf";
+  const auto data = open("text", all);
+  ASSERT_EQ(data->size(), 1);
+  EXPECT_EQ(data->text(0).first, all);
   EXPECT_TRUE(data->classes().empty());
-  EXPECT_THAT(data->name(1), HasSubstr("a.txt, from line 4"));
-  const auto [rest, held] = split(data, 1, 3);
-  EXPECT_EQ(rest->size(), 2);
-  EXPECT_EQ(held->size(), 1);
+  EXPECT_THAT(data->name(0), ::testing::EndsWith("a.txt"));
 }
 
-TEST_F(PlainTexts, AreCutWithinLongLinesAtBlanksAndWholeCharacters) {
-  std::string words, umlauts;
-  for (int i = 0; i < 300; ++i) words += "words ";
-  for (int i = 0; i < 700; ++i) umlauts += "\xC3\xB6";
-  for (const std::string& all : {words, "x" + umlauts}) {
-    const auto data = text(all);
-    std::string back;
-    for (int64_t i = 0; i < data->size(); ++i) {
-      const std::string part = data->text(i).first;
-      EXPECT_TRUE(is_utf8(part));
-      EXPECT_LE(part.size(), 2 * kPassage);
-      EXPECT_TRUE(all != words || part.ends_with(' '));
-      back += part;
-    }
-    EXPECT_EQ(back, all);
-  }
+TEST_F(Documents, OfJsonLinesAreTheirTexts) {
+  const auto data = open("jsonl", "{\"text\": \"a\\nb\", \"id\": 7}\n\n{\"text\": \"c\"}");
+  ASSERT_EQ(data->size(), 2);
+  EXPECT_EQ(data->text(0).first, "a\nb");
+  EXPECT_EQ(data->text(1).first, "c");
+  EXPECT_THAT(data->name(1), HasSubstr("a.txt, line 3"));
 }
 
-TEST_F(PlainTexts, NameWhatIsWrong) {
-  EXPECT_THAT(error_of([&] { text(" \n\n"); }), HasSubstr("holds no text"));
-  EXPECT_THAT(error_of([&] {
-                text(
-                    "one\ntwo\nthr\xFF"
-                    "ee\n");
-              }),
+TEST_F(Documents, NameWhatIsWrong) {
+  EXPECT_THAT(refused("text", " \n\n"), HasSubstr("holds no text"));
+  EXPECT_THAT(refused("text", "one\ntwo\nthr\xFF\n"),
               ::testing::AllOf(HasSubstr("line 3"), HasSubstr("UTF-8")));
   EXPECT_THAT(error_of([&] { open_dataset("text:nowhere.txt"); }), HasSubstr("nowhere.txt"));
+  EXPECT_THAT(refused("jsonl", "\n"), HasSubstr("holds no text"));
+  EXPECT_THAT(refused("jsonl", "{\"text\": \"a\"}\n{\"text\""), HasSubstr("line 2"));
+  EXPECT_THAT(refused("jsonl", "{\"texts\": \"a\"}"),
+              ::testing::AllOf(HasSubstr("line 1"), HasSubstr("'text'")));
+  EXPECT_THAT(refused("jsonl", "{\"text\": \" \"}"), HasSubstr("holds no text"));
 }
 
 }  // namespace

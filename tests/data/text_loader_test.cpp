@@ -3,12 +3,15 @@
 #include <gmock/gmock.h>
 
 #include "pace/base/files.h"
+#include "pace/data/packed_text.h"
 #include "tests/data/words.h"
 #include "tests/error_of.h"
 #include "tests/temporary_folder.h"
 
 namespace pace {
 namespace {
+
+using ::testing::HasSubstr;
 
 TEST(PadTokens, EndsShorterTextsWithMinusOne) {
   const at::Tensor tokens = pad_tokens({{{5, 6, 7}, {0, 0, 1}}, {{8}, {0}}});
@@ -60,14 +63,17 @@ TEST(TextLoader, GivesTheNextTokensOfTextsWithoutClasses) {
   std::string text(300, 'x');
   text += "\na good film\n";
   write_text(folder / "a.txt", text);
-  const auto data = open_dataset("text:" + (folder / "a.txt").string());
-  TextLoader loader(data, texts.tokenizer(), 16, {.batch = 2});
+  const auto documents = open_dataset("text:" + (folder / "a.txt").string());
+  TextLoader loader(pack(documents, *texts.tokenizer(), {4, 4}), texts.tokenizer(), 16,
+                    {.batch = 2});
   const Batch batch = loader.next().value();
   EXPECT_FALSE(batch.targets.defined());
   const at::Tensor tokens = batch.inputs.select(2, 0);
   ASSERT_EQ(batch.labels.sizes(), tokens.sizes());
-  EXPECT_TRUE(batch.labels.slice(1, 0, -1).equal(tokens.slice(1, 1)));
-  EXPECT_TRUE(batch.labels.select(1, -1).eq(-1).all().item<bool>());
+  EXPECT_TRUE(batch.labels[0].slice(0, 0, -1).equal(tokens[0].slice(0, 1)));
+  EXPECT_TRUE(batch.labels[0][-1].equal(tokens[1][0])) << "it goes on with the next sequence";
+  TextLoader unpacked(documents, texts.tokenizer(), 16, {.batch = 1});
+  EXPECT_THAT(error_of([&] { unpacked.next(); }), HasSubstr("is no sequence of tokens"));
 }
 
 }  // namespace

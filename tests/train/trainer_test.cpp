@@ -70,6 +70,40 @@ TEST_F(TrainerTest, LossFallsAndMetricsTell) {
   EXPECT_EQ(lines[1]["held_out"], 0.5);
 }
 
+TEST_F(TrainerTest, BatchesMakeOneStepWhereGradientsAccumulate) {
+  // Without noise and mixing, so that three batches of 4 say the same as one of 12.
+  const auto objective = [this](const Batch& batch, at::Generator&) -> StepFigures {
+    Pass pass;
+    pass.form = Form::kRelaxed;
+    const Tensor logits = model_.model->forward(batch.inputs, pass).to(at::kFloat);
+    const Tensor loss = at::cross_entropy_loss(logits, batch.labels);
+    loss.backward();
+    return {{"loss", loss.item<double>()}, {kMacs, pass.ledger.macs().sum().item<double>()}};
+  };
+  const auto trained = [&](int64_t batch, int64_t accumulate) {
+    model_ = toy::model();
+    const TemporaryFolder folder;
+    PictureLoader loader(std::make_shared<toy::Stripes>(48), toy::processor(),
+                         {.batch = batch, .threads = 1, .shuffle = true, .seed = 5});
+    PhaseOptions options;
+    options.epochs = 2;
+    options.accumulate = accumulate;
+    Trainer(folder.path(), {"train"}, parameters()).run(options, loader, everything(), objective);
+    return std::pair(toy::copy(parameters()), lines_of(folder.path()).back());
+  };
+  const auto [whole, line] = trained(12, 1);
+  const auto [parts, same_line] = trained(4, 3);
+  for (size_t i = 0; i < whole.size(); ++i) {
+    // The softmax leaves them no gradient but noise, and Adam makes steps of that.
+    if (whole[i].first.ends_with("key.bias")) continue;
+    EXPECT_TRUE(at::allclose(whole[i].second, parts[i].second, 1e-3, 1e-5)) << whole[i].first;
+  }
+  EXPECT_EQ(line["step"], 8);
+  EXPECT_EQ(same_line["step"], 8);
+  EXPECT_EQ(line["macs"], same_line["macs"]);
+  EXPECT_NEAR(line["loss"].get<double>(), same_line["loss"].get<double>(), 1e-4);
+}
+
 TEST_F(TrainerTest, TrainsInBfloat16) {
   PictureLoader loader = toy::loader(120, 12);
   PhaseOptions options;
