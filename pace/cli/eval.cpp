@@ -204,14 +204,13 @@ void Eval::print(const Evaluation& evaluation, const std::vector<Series>& series
   }
 }
 
-/// Of every model whose folder tells how it was trained, the baselines' by their names.
+/// Of all models, in the order of the other charts.
 std::vector<TrainingCurve> Eval::training_curves() const {
   std::vector<TrainingCurve> curves{read_training_curve("adaptive", model_)};
-  if (!dense_folder_.empty()) curves.push_back(read_training_curve("dense", dense_folder_));
   for (const Baseline& baseline : baselines_) {
     curves.push_back(read_training_curve(baseline.name, baseline.folder));
   }
-  std::erase_if(curves, [](const TrainingCurve& curve) { return curve.points.empty(); });
+  if (!dense_folder_.empty()) curves.push_back(read_training_curve("dense", dense_folder_));
   return curves;
 }
 

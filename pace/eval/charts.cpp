@@ -13,14 +13,14 @@
 namespace pace::charts {
 namespace {
 
-constexpr double kWidth = 560, kHeight = 380;
+constexpr double kWidth = 560, kWide = 1080, kHeight = 380;
 
 using Points = std::vector<std::pair<double, double>>;
 
-svg::Frame frame(svg::Axis x, svg::Axis y) {
+svg::Frame frame(svg::Axis x, svg::Axis y, double width = kWidth) {
   return {.left = 48,
           .top = 32,
-          .width = kWidth - 48 - 24,
+          .width = width - 48 - 24,
           .height = kHeight - 32 - 50,
           .x = std::move(x),
           .y = std::move(y)};
@@ -287,7 +287,7 @@ std::string example_compute(const Evaluation& evaluation) {
   const double height = kRow * static_cast<double>(results.size()) + 62;
   svg::Frame box{.left = kLeft,
                  .top = 12,
-                 .width = 1080 - kLeft - 20,
+                 .width = kWide - kLeft - 20,
                  .height = height - 62,
                  .x = svg::fit_axis(0.0, 1.0, 10),
                  .y = {}};
@@ -316,7 +316,7 @@ std::string example_compute(const Evaluation& evaluation) {
         svg::text(mean + (at_right ? -6 : 6), base - kRow + 14, at_right ? "value end" : "value",
                   fmt::format("mean {:.1f}%", 100 * results[i].macs_fraction));
   }
-  return svg::drawing(1080, height, "Compute per example at each budget", content);
+  return svg::drawing(kWide, height, "Compute per example at each budget", content);
 }
 
 std::string learners_used(const Result& result) {
@@ -350,9 +350,12 @@ std::string exits_used(const Evaluation& evaluation) {
 
 std::string loss_over_training(const std::vector<TrainingCurve>& curves) {
   double most = 0.0, low = std::numeric_limits<double>::infinity(), high = 0.0;
-  for (const TrainingCurve& curve : curves) most = std::max(most, curve.points.back().first);
+  for (const TrainingCurve& curve : curves) {
+    if (!curve.points.empty()) most = std::max(most, curve.points.back().first);
+  }
+  if (most == 0.0) return {};
   // What the loss falls from at the very beginning would flatten what is to be seen.
-  const double first = most / 10;
+  const double first = most / 4;
   for (const TrainingCurve& curve : curves) {
     for (const auto& [flops, bits] : curve.points) {
       low = std::min(low, bits);
@@ -360,8 +363,8 @@ std::string loss_over_training(const std::vector<TrainingCurve>& curves) {
     }
   }
   const double unit = std::pow(1000.0, std::floor(std::log10(most) / 3));
-  svg::Frame box = frame(svg::fit_axis(0.0, most / unit, 6, false),
-                         svg::fit_axis(low, std::max(high, low + 0.01), 6, false));
+  const svg::Frame box = frame(svg::fit_axis(0.0, most / unit, 6, false),
+                               svg::fit_axis(low, std::max(high, low + 0.01), 6, false), kWide);
   std::string content =
       svg::axes(box, fmt::format("training FLOPs, 1e{:.0f}", std::log10(unit)), "bits per token");
   std::vector<Entry> entries;
@@ -371,16 +374,16 @@ std::string loss_over_training(const std::vector<TrainingCurve>& curves) {
       if (flops >= first) points.emplace_back(box.px(flops / unit), box.py(bits));
     }
     if (points.empty()) continue;
-    const std::string css = fmt::format("s{}", i % 5);
+    const bool dense = curves[i].name == "dense";
+    const Entry entry{dense ? "dense" : fmt::format("s{}", i % 5), curves[i].name, dense ? 3 : i};
     const auto& [flops, bits] = curves[i].points.back();
-    const auto [x, y] = points.back();
-    const std::string tip =
-        fmt::format("{}: {:.3f} bits after {:.3g} FLOPs", curves[i].name, bits, flops);
-    content += fmt::format("<g class=\"{}\">{}{}</g>", css, svg::polyline(points, "curve"),
-                           svg::marker(i, x, y, "mark", tip));
-    entries.push_back({css, curves[i].name, i});
+    content += fmt::format(
+        "<g class=\"{}\">{}{}</g>", entry.css, svg::polyline(points, "curve"),
+        svg::marker(entry.shape, points.back().first, points.back().second, "mark",
+                    fmt::format("{}: {:.3f} bits after {:.3g} FLOPs", entry.name, bits, flops)));
+    entries.push_back(entry);
   }
-  return legend(entries) + svg::drawing(kWidth, kHeight, "Loss against training FLOPs", content);
+  return legend(entries) + svg::drawing(kWide, kHeight, "Loss against training FLOPs", content);
 }
 
 std::string routing(const TextMap& map) {

@@ -21,7 +21,8 @@ std::string learners_used(const Result& result);
 /// A bar per budget, divided by how many blocks the examples ran.
 std::string exits_used(const Evaluation& evaluation);
 
-/// The curves of several trainings, from a tenth of the longest one's compute on.
+/// The curves of several trainings, from a quarter of the longest one's compute on; nothing where
+/// none is known.
 std::string loss_over_training(const std::vector<TrainingCurve>& curves);
 
 /// A row for each routed block, a column for each of the first tokens of a text: those that ran it.

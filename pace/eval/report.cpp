@@ -271,6 +271,15 @@ std::string routing_section(const Report& report) {
                        out);
 }
 
+std::string training_section(const Report& report) {
+  const std::string chart = charts::loss_over_training(report.training);
+  if (chart.empty()) return {};
+  return page::section("Loss against training compute",
+                       "Cross-entropy of the training text as it was met. A training step takes "
+                       "three times the operations of its forward pass, 2 FLOPs each.",
+                       chart);
+}
+
 std::string header(const Report& report) {
   const Evaluation& evaluation = report.evaluation;
   std::string broken;
@@ -371,12 +380,7 @@ std::string render_report(const Report& report) {
   body += page::section("Time against compute", "On the diagonal every operation saved saves time.",
                         charts::time_curve(evaluation));
   body += "</div>\n";
-  if (!report.training.empty()) {
-    body += page::section("Loss against training compute",
-                          "Cross-entropy of the training text as it was met. A training step takes "
-                          "three times the operations of its forward pass, 2 FLOPs each.",
-                          charts::loss_over_training(report.training));
-  }
+  body += training_section(report);
   body += exits_sections(report);
   if (has_examples(evaluation)) {
     body +=
