@@ -58,6 +58,14 @@ struct Routing {
                        ///< differentiable; relaxed form
 };
 
+/// Which expert of a block each token ran.
+struct Dispatch {
+  int64_t block = 0;
+  Tensor choice;         ///< int64 [rows]: of the tokens of the block
+  Tensor probabilities;  ///< float [rows, choices], differentiable in relaxed form
+  int64_t experts = 0;   ///< choices below it are experts; the one behind them, if any, is none
+};
+
 /// The account of one forward pass: every adaptive part records its decision, every part charges
 /// the multiply-accumulates it executed. Losses, reports, heat maps and costs are read off it.
 class Ledger {
@@ -79,6 +87,7 @@ class Ledger {
   void record(Halting halting) { halting_ = std::move(halting); }
   void record(Ponder ponder) { ponders_.push_back(std::move(ponder)); }
   void record(Routing routing) { routings_.push_back(std::move(routing)); }
+  void record(Dispatch dispatch) { dispatches_.push_back(std::move(dispatch)); }
   /// Takes out what halting methods recorded, for a backbone that records it as one.
   std::vector<Ponder> take_ponders() { return std::exchange(ponders_, {}); }
   /// From here on only these examples run: charges and decisions are theirs. `examples` int64 are
@@ -89,7 +98,8 @@ class Ledger {
   const std::optional<Halting>& halting() const { return halting_; }
   const std::vector<Ponder>& ponders() const { return ponders_; }     ///< in order of execution
   const std::vector<Routing>& routings() const { return routings_; }  ///< in order of the blocks
-  const kernels::Sequences& sequences() const { return sequences_; }  ///< of the whole batch
+  const std::vector<Dispatch>& dispatches() const { return dispatches_; }  ///< likewise
+  const kernels::Sequences& sequences() const { return sequences_; }       ///< of the whole batch
 
   /// MACs of halting units and routers, which macs() holds too: all examples together.
   double deciding() const { return deciding_; }
@@ -112,6 +122,7 @@ class Ledger {
   std::optional<Halting> halting_;
   std::vector<Ponder> ponders_;
   std::vector<Routing> routings_;
+  std::vector<Dispatch> dispatches_;
 };
 
 }  // namespace pace

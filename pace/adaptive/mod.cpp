@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "pace/adaptive/part.h"
 #include "pace/base/error.h"
 #include "pace/base/random.h"
 #include "pace/io/json.h"
@@ -43,37 +44,6 @@ Tensor greatest(const Tensor& scores, double capacity, const kernels::Sequences&
   }
   return at::cat(chosen);
 }
-
-/// While it lives, a pass goes along some rows of the states only.
-class Part {
- public:
-  Part(const Tensor& rows, Pass& pass)
-      : pass_(pass), sequences_(pass.sequences), positions_(pass.positions) {
-    std::vector<int64_t> lengths(static_cast<size_t>(sequences_.count()), 0);
-    const Tensor numbers = rows.to(at::kCPU);
-    const int64_t* row = numbers.const_data_ptr<int64_t>();
-    int64_t sequence = 0;
-    for (int64_t i = 0; i < numbers.numel(); ++i) {
-      while (row[i] >= sequences_.begin(sequence) + sequences_.length(sequence)) ++sequence;
-      ++lengths[static_cast<size_t>(sequence)];
-    }
-    pass_.sequences = kernels::Sequences(lengths);
-    if (positions_.defined()) pass_.positions = positions_.index_select(0, numbers);
-    pass_.ledger.keep({}, pass_.sequences);
-  }
-  Part(const Part&) = delete;
-  Part& operator=(const Part&) = delete;
-  ~Part() {
-    pass_.ledger.keep({}, sequences_);
-    pass_.sequences = std::move(sequences_);
-    pass_.positions = std::move(positions_);
-  }
-
- private:
-  Pass& pass_;
-  kernels::Sequences sequences_;
-  Tensor positions_;
-};
 
 }  // namespace
 
@@ -115,13 +85,7 @@ ModConfig ModConfig::from_json(const nlohmann::json& object, const std::string& 
   config.causal = causal_routing(string_field(object, "causal", where), where + ".causal");
   config.offset = number_field(object, "offset", where, 0.0);
   config.random = bool_field(object, "random", where, false);
-  const auto blocks = object.find("blocks");
-  const auto is_number = [](const nlohmann::json& value) { return value.is_number_integer(); };
-  if (blocks == object.end() || !blocks->is_array() ||
-      !std::all_of(blocks->begin(), blocks->end(), is_number)) {
-    fail("{}.blocks must be an array of the routed blocks' numbers", where);
-  }
-  config.blocks = blocks->get<std::vector<int64_t>>();
+  config.blocks = integers_field(object, "blocks", where);
   return config;
 }
 

@@ -10,7 +10,7 @@
 #include "pace/train/distill.h"
 #include "pace/train/exit_training.h"
 #include "pace/train/halting_training.h"
-#include "pace/train/mod_training.h"
+#include "pace/train/routing_training.h"
 
 namespace pace::cli {
 namespace {
@@ -35,27 +35,31 @@ class Adapt : public Command {
  private:
   void declare_modules(CLI::App& app);
   void declare_phases(CLI::App& app);
-  void declare_depth(CLI::App& app);
+  void declare_joint(CLI::App& app);
   void declare_exits(CLI::App& app);
   void declare_halting(CLI::App& app);
   void declare_mod(CLI::App& app);
   /// Throws UsageError for options of another method than the one asked for.
   void check_options() const;
-  FinetuneOptions depth_training() const;
+  FinetuneOptions joint_training() const;
   /// Replaces maps by modules in three phases, puts exits after the blocks, lets stages halt, or
-  /// routes tokens round blocks.
+  /// routes tokens round blocks and to experts.
   LoadedModel make_modules(const LoadedModel& dense, Loader& loader, Loader& held_out,
                            const fs::path& folder, Terminal& terminal) const;
   LoadedModel make_exits(const LoadedModel& start, Loader& loader, Loader& held_out,
                          const fs::path& folder, Terminal& terminal) const;
   LoadedModel make_halting(const LoadedModel& start, Loader& loader, Loader& held_out,
                            const fs::path& folder, Terminal& terminal) const;
-  LoadedModel make_mod(const LoadedModel& start, Loader& loader, Loader& held_out,
-                       const fs::path& folder, Terminal& terminal) const;
+  LoadedModel make_routed(const LoadedModel& start, Loader& loader, Loader& held_out,
+                          const fs::path& folder, Terminal& terminal) const;
+  /// The start with what was asked for of routed blocks and experts, untrained.
+  LoadedModel with_routers(const LoadedModel& start) const;
   LoadedModel make(const LoadedModel& start, Loader& loader, Loader& held_out,
                    const fs::path& folder, Terminal& terminal) const;
-  /// Whether a method of the depth seam was asked for, not modules into the blocks.
-  bool depth() const { return !rule_.empty() || !halting_.empty() || mod_.capacity > 0.0; }
+  /// Whether tokens are to be routed, round blocks or to experts.
+  bool routes() const { return mod_.capacity > 0.0 || experts_.experts > 0; }
+  /// Whether a method was asked for that a whole model is trained with, not modules.
+  bool joint() const { return !rule_.empty() || !halting_.empty() || routes(); }
   DistillOptions distill_options() const;
   void print(const Calibration& calibration, const json& results) const;
 
@@ -64,16 +68,17 @@ class Adapt : public Command {
   RunOptions run_;
   ThreadOptions threads_;
   DistillOptions distill_;
-  FinetuneOptions training_;  ///< of exits, halting stages and routed blocks
+  FinetuneOptions training_;  ///< of exits, halting stages, routed blocks and experts
   ExitTraining exits_;
   HaltingTraining stages_;
-  ModConfig mod_{.capacity = 0.0};  ///< of no blocks: every other
-  ModTraining routing_;
+  ModConfig mod_{.capacity = 0.0};       ///< of no blocks: every other
+  ExpertsConfig experts_{.experts = 0};  ///< of no blocks: every one
+  RoutingTraining routing_;
   double epochs_ = 3.0, head_rate_ = 0.0, ponder_ = -1.0;
   bool paper_bound_ = false, retrofit_ = false;
   std::string rule_, halting_, ponder_cost_ = "remaining", causal_ = "predictor";
-  std::vector<const CLI::Option*> of_modules_, of_depth_, of_ponder_, of_exits_, of_halting_,
-      of_mod_;
+  std::vector<const CLI::Option*> of_modules_, of_joint_, of_ponder_, of_exits_, of_halting_,
+      of_mod_, of_experts_;
   std::string model_, gate_ = "learned", init_ = "ordered", gate_labels_ = "price";
   std::vector<std::string> maps_{"mlp", "query", "key", "value", "output"};
   int64_t calibration_ = -1, steps_ = 0;
@@ -113,7 +118,12 @@ void Adapt::declare(CLI::App& app) {
                  "routed block runs")
       ->check(above_to(0, 1))
       ->default_str("");
-  of_depth_ = declared([&] { declare_depth(app); });
+  app.add_option("--experts", experts_.experts,
+                 "put so many experts, of which a token runs one, in the place of the MLPs of gpt2 "
+                 "or llama, alone or with --mod")
+      ->check(at_least(1))
+      ->default_str("");
+  of_joint_ = declared([&] { declare_joint(app); });
   of_ponder_ = declared([&] {
     app.add_option("--ponder", ponder_, "dact and halting: weight of the ponder cost")
         ->check(at_least(0))
@@ -123,6 +133,12 @@ void Adapt::declare(CLI::App& app) {
   of_exits_ = declared([&] { declare_exits(app); });
   of_halting_ = declared([&] { declare_halting(app); });
   of_mod_ = declared([&] { declare_mod(app); });
+  of_experts_ = declared([&] {
+    app.add_option("--no-op", experts_.no_op, "experts: share of tokens that are to run none")
+        ->check(above(0))
+        ->check(from_to(0, 1))
+        ->default_str("");
+  });
   threads_.declare(app);
   app.add_flag("--json", json_, "print the results as JSON");
 }
@@ -183,21 +199,20 @@ void Adapt::declare_phases(CLI::App& app) {
          "Phase 3: weight of the divergence from the dense model's answer");
 }
 
-void Adapt::declare_depth(CLI::App& app) {
-  app.add_option(
-         "--epochs", epochs_,
-         "exits, halting and mod: epochs of joint training (0: take a model that has them as it "
-         "is, and calibrate it for another rule)")
+void Adapt::declare_joint(CLI::App& app) {
+  app.add_option("--epochs", epochs_,
+                 "exits, halting, mod and experts: epochs of joint training (0: take a model that "
+                 "has them as it is, and calibrate it for another rule)")
       ->check(at_least(0));
-  app.add_option("--rate", training_.learning_rate, "exits, halting and mod: learning rate")
+  app.add_option("--rate", training_.learning_rate,
+                 "exits, halting, mod and experts: learning rate")
       ->check(at_least(0));
-  app.add_option(
-         "--head-rate", head_rate_,
-         "exits, halting and mod: learning rate of what is new and of the last layer (0: as "
-         "--rate)")
+  app.add_option("--head-rate", head_rate_,
+                 "exits, halting, mod and experts: learning rate of what is new and of the last "
+                 "layer (0: as --rate)")
       ->check(at_least(0));
   app.add_option("--warmup-steps", training_.warmup_steps,
-                 "exits, halting and mod: steps to full learning rate")
+                 "exits, halting, mod and experts: steps to full learning rate")
       ->check(at_least(0));
 }
 
@@ -249,18 +264,24 @@ void Adapt::check_options() const {
   if (!rule_.empty() + !halting_.empty() + routed > 1) {
     throw UsageError("--exits, --halting and --mod exclude each other: one method runs the blocks");
   }
-  if (depth())
-    refuse(of_modules_, "is for modules, which --exits, --halting and --mod make none of");
+  if (experts_.experts > 0 && !(rule_.empty() && halting_.empty())) {
+    throw UsageError("--experts goes with --mod, not with --exits or --halting");
+  }
+  if (joint()) {
+    refuse(of_modules_,
+           "is for modules, which --exits, --halting, --mod and --experts make none of");
+  }
   if (!routed) refuse(of_mod_, "needs --mod");
+  if (experts_.experts == 0) refuse(of_experts_, "needs --experts");
   if (rule_.empty() && halting_.empty()) refuse(of_ponder_, "needs --exits or --halting");
   if (rule_.empty()) refuse(of_exits_, "needs --exits");
   if (halting_.empty()) refuse(of_halting_, "needs --halting");
-  if (depth()) return;
-  refuse(of_depth_, "needs --exits, --halting or --mod");
+  if (joint()) return;
+  refuse(of_joint_, "needs --exits, --halting, --mod or --experts");
   distill_options();  // refuses what makes no sense before anything is read
 }
 
-FinetuneOptions Adapt::depth_training() const {
+FinetuneOptions Adapt::joint_training() const {
   FinetuneOptions options = with_run(training_, head_rate_, run_);
   options.epochs = epochs_;
   return options;
@@ -300,7 +321,7 @@ LoadedModel Adapt::make_exits(const LoadedModel& start, Loader& loader, Loader& 
                               const fs::path& folder, Terminal& terminal) const {
   LoadedModel model = build_exits(start, {exit_rule(rule_, "--exits"), paper_bound_}, run_.seed);
   ExitTraining options = exits_;
-  options.finetune = depth_training();
+  options.finetune = joint_training();
   options.ponder_on_halting = ponder_cost_ == "halting";
   if (ponder_ >= 0.0) options.ponder = ponder_;
   Trainer trainer(folder, {kFinetunePhase}, model.model->parameters().all(), terminal);
@@ -313,15 +334,15 @@ LoadedModel Adapt::make_halting(const LoadedModel& start, Loader& loader, Loader
   LoadedModel model =
       build_halting(start, {halting_method(halting_, "--halting")}, run_.seed, steps_);
   HaltingTraining options = stages_;
-  options.finetune = depth_training();
+  options.finetune = joint_training();
   if (ponder_ >= 0.0) options.ponder = ponder_;
   Trainer trainer(folder, {kFinetunePhase}, model.model->parameters().all(), terminal);
   train_halting(model, options, loader, trainer, held_out_hook(model, held_out));
   return model;
 }
 
-LoadedModel Adapt::make_mod(const LoadedModel& start, Loader& loader, Loader& held_out,
-                            const fs::path& folder, Terminal& terminal) const {
+LoadedModel Adapt::with_routers(const LoadedModel& start) const {
+  if (mod_.capacity == 0.0) return build_experts(start, experts_, run_.seed);
   const auto given = [&](const char* option) { return app_->get_option(option)->count() > 0; };
   ModConfig config = start.mod.value_or(ModConfig());
   config.capacity = mod_.capacity;
@@ -333,12 +354,18 @@ LoadedModel Adapt::make_mod(const LoadedModel& start, Loader& loader, Loader& he
       fail("'{}' is an adaptive model; --retrofit keeps to a dense one", model_);
     config.offset = 1.0;
   }
-  LoadedModel model = build_mod(start, config, run_.seed);
-  ModTraining options = routing_;
+  LoadedModel routed = build_mod(start, config, run_.seed);
+  return experts_.experts > 0 ? build_experts(routed, experts_, run_.seed) : std::move(routed);
+}
+
+LoadedModel Adapt::make_routed(const LoadedModel& start, Loader& loader, Loader& held_out,
+                               const fs::path& folder, Terminal& terminal) const {
+  LoadedModel model = with_routers(start);
+  RoutingTraining options = routing_;
   if (retrofit_) options.teacher = &start;
-  options.finetune = depth_training();
+  options.finetune = joint_training();
   Trainer trainer(folder, {kFinetunePhase}, model.model->parameters().all(), terminal);
-  train_mod(model, options, loader, trainer, held_out_hook(model, held_out));
+  train_routing(model, options, loader, trainer, held_out_hook(model, held_out));
   return model;
 }
 
@@ -346,7 +373,7 @@ LoadedModel Adapt::make(const LoadedModel& start, Loader& loader, Loader& held_o
                         const fs::path& folder, Terminal& terminal) const {
   if (!rule_.empty()) return make_exits(start, loader, held_out, folder, terminal);
   if (!halting_.empty()) return make_halting(start, loader, held_out, folder, terminal);
-  if (mod_.capacity > 0.0) return make_mod(start, loader, held_out, folder, terminal);
+  if (routes()) return make_routed(start, loader, held_out, folder, terminal);
   return make_modules(start, loader, held_out, folder, terminal);
 }
 
@@ -354,7 +381,7 @@ int Adapt::run(Terminal& terminal) {
   threads_.apply();
   check_options();
   const LoadedModel start = load_model(fs::path(model_));
-  if (!depth() && start.adaptive()) {
+  if (!joint() && start.adaptive()) {
     fail("'{}' is an adaptive model; adapt starts from a dense one", model_);
   }
   const TrainingData data = divide(examples_for(start, model_, open_dataset(data_.data), data_),

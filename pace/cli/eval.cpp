@@ -236,8 +236,7 @@ void Eval::report(const LoadedModel& model, const Evaluation& evaluation,
         heat_maps(model, processor_of(model, model_), *open_data_for(model, model_, data_, quiet()),
                   half.budget, heat_maps_, 0);
   }
-  const bool by_token = model.mod || (model.halting && reads_text(model.model->config()));
-  if (by_token && heat_maps_ > 0) {
+  if (has_text_maps(model) && heat_maps_ > 0) {
     page.heat_map_budget = half.budget;
     page.text_maps =
         text_maps(model, *tokenizer_of(model, model_),

@@ -80,6 +80,7 @@ json describe(const std::string& folder) {
   if (loaded.exits) info["exits"] = loaded.exits->to_json();
   if (loaded.halting) info["halting"] = loaded.halting->to_json();
   if (loaded.mod) info["mod"] = loaded.mod->to_json();
+  if (loaded.experts) info["experts"] = loaded.experts->to_json();
   if (loaded.adaptive()) {
     info["calibration"] = loaded.calibration.empty() ? json() : loaded.calibration.to_json();
   }
@@ -109,6 +110,7 @@ void print(const json& info) {
   if (info.contains("exits")) line("exits", dump(info["exits"]));
   if (info.contains("halting")) line("halting", dump(info["halting"]));
   if (info.contains("mod")) line("routing", dump(info["mod"]));
+  if (info.contains("experts")) line("experts", dump(info["experts"]));
   if (info.contains("acm")) {
     line("adaptive", fmt::format("{} modules: {}", info["modules"].size(), dump(info["acm"])));
   }

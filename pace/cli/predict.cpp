@@ -67,7 +67,7 @@ Prediction predict(const LoadedModel& model, double budget, const at::Tensor& in
   prediction.probabilities = prediction.logits.softmax(0);
   prediction.macs = pass.ledger.macs()[0].item<double>();
   prediction.macs_fraction = prediction.macs / model.model->dense_macs(input).item<double>();
-  prediction.units = units_of(pass.ledger);
+  prediction.units = units_of(model, pass.ledger);
   if (const auto& halting = pass.ledger.halting()) {
     prediction.blocks = halting->blocks[0].item<int64_t>();
   }

@@ -187,7 +187,7 @@ Calibration calibrate(const LoadedModel& model, const LoadedModel& dense, Loader
   reporter.finish();
   constexpr double kAsGood = 0.005;
   if (model.halting) leave_out_untrained(calibration.curve, kAsGood);
-  if (model.mod) leave_out_untrained(calibration.curve, 0.0);
+  if (model.mod || model.experts) leave_out_untrained(calibration.curve, 0.0);
   return calibration;
 }
 

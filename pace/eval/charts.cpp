@@ -194,6 +194,19 @@ std::string amount_colour(size_t k, size_t most) {
   return svg::viridis_css(most == 1 ? 0.6 : 0.1 + 0.85 * static_cast<double>(k - 1) / (most - 1));
 }
 
+/// A part of a bar, left out where it is empty.
+std::string segment(double share, const std::string& colour, const std::string& meaning) {
+  if (share == 0.0) return {};
+  return fmt::format("<i style=\"width:{:.2f}%;background:{}\" title=\"{}: {:.1f}%\"></i>",
+                     100 * share, colour, meaning, 100 * share);
+}
+
+std::string bar(const std::string& name, const std::string& segments, const std::string& figure) {
+  return fmt::format(
+      "<div class=\"row\"><span>{}</span><div class=\"stack\">{}</div><b>{}</b></div>",
+      svg::escape(name), segments, figure);
+}
+
 /// A bar divided by how many (tokens, say) have each amount k = 0, 1, ... of something, with the
 /// mean amount at its end; `meaning` is put between the two in tooltips.
 std::string amounts_bar(const std::string& name, const std::vector<int64_t>& counts,
@@ -206,14 +219,10 @@ std::string amounts_bar(const std::string& name, const std::vector<int64_t>& cou
   for (size_t k = 0; k <= most; ++k) {
     const double share = static_cast<double>(counts[k]) / total;
     mean += share * static_cast<double>(k);
-    if (counts[k] == 0) continue;
     segments +=
-        fmt::format("<i style=\"width:{:.2f}%;background:{}\" title=\"{} of {} {}: {:.1f}%\"></i>",
-                    100 * share, amount_colour(k, most), k, most, meaning, 100 * share);
+        segment(share, amount_colour(k, most), fmt::format("{} of {} {}", k, most, meaning));
   }
-  return fmt::format(
-      "<div class=\"row\"><span>{}</span><div class=\"stack\">{}</div><b>{:.1f}</b></div>",
-      svg::escape(name), segments, mean);
+  return bar(name, segments, fmt::format("{:.1f}", mean));
 }
 
 std::string amounts_legend(std::string_view what, size_t least, size_t most) {
@@ -337,6 +346,23 @@ std::string learners_used(const Result& result) {
   return out + "</div>\n";
 }
 
+std::string experts_used(const Result& result) {
+  std::string out;
+  for (const ExpertTokens& part : result.experts) {
+    const int64_t ran = std::accumulate(part.tokens.begin(), part.tokens.end(), int64_t{0});
+    const auto total = static_cast<double>(std::max<int64_t>(1, ran + part.none));
+    const double none = static_cast<double>(part.none) / total;
+    std::string segments = segment(none, amount_colour(0, 1), "no expert");
+    for (size_t i = 0; i < part.tokens.size(); ++i) {
+      segments += segment(static_cast<double>(part.tokens[i]) / total,
+                          amount_colour(i + 1, part.tokens.size()), fmt::format("expert {}", i));
+    }
+    out += bar(fmt::format("block {}", part.block), segments,
+               fmt::format("{:.0f}%", 100 * static_cast<double>(ran) / total));
+  }
+  return out;
+}
+
 std::string exits_used(const Evaluation& evaluation) {
   const std::vector<Result> results = by_cost(evaluation.budgets);
   std::string out = amounts_legend("blocks run", 1, results.front().exits.size());
@@ -398,7 +424,7 @@ std::string routing(const TextMap& map) {
   }
   double y = kTop;
   for (const TextMap::Routed& routed : map.routed) {
-    out += svg::text(kLeft - 8, y + kSide - 2, "tick end", fmt::format("block {}", routed.block));
+    out += svg::text(kLeft - 8, y + kSide - 2, "tick end", routed.part);
     for (size_t token = 0; token < tokens; ++token) {
       out += fmt::format(
           "<rect x=\"{:.0f}\" y=\"{:.0f}\" width=\"{:.0f}\" height=\"{:.0f}\" "
@@ -408,7 +434,7 @@ std::string routing(const TextMap& map) {
     }
     y += kSide;
   }
-  return svg::drawing(kLeft + kSide * static_cast<double>(kMost), y, "routed blocks of each token",
+  return svg::drawing(kLeft + kSide * static_cast<double>(kMost), y, "routed parts of each token",
                       out);
 }
 

@@ -18,6 +18,8 @@ std::string time_curve(const Evaluation& evaluation);
 std::string example_compute(const Evaluation& evaluation);
 /// For one result: a bar per adaptive part, divided by how many learners its tokens ran.
 std::string learners_used(const Result& result);
+/// For one result: a bar per block with experts, divided by which of them its tokens ran.
+std::string experts_used(const Result& result);
 /// A bar per budget, divided by how many blocks the examples ran.
 std::string exits_used(const Evaluation& evaluation);
 
@@ -25,7 +27,7 @@ std::string exits_used(const Evaluation& evaluation);
 /// none is known.
 std::string loss_over_training(const std::vector<TrainingCurve>& curves);
 
-/// A row for each routed block, a column for each of the first tokens of a text: those that ran it.
+/// A row for each routed part, a column for each of the first tokens of a text: those that ran it.
 std::string routing(const TextMap& map);
 
 }  // namespace pace::charts

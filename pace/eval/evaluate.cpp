@@ -58,7 +58,8 @@ class Track {
     }
     if (pass.ledger.halting()) append(pass.ledger.halting()->blocks, result_.example_blocks);
     if (!language_model_) append(logits.argmax(-1), result_.predicted);
-    add_units(units_of(pass.ledger));
+    add_units(units_of(model_, pass.ledger));
+    for (const Dispatch& dispatch : pass.ledger.dispatches()) add_experts(dispatch);
     deciding_ += pass.ledger.deciding();
   }
 
@@ -136,6 +137,19 @@ class Track {
     }
   }
 
+  void add_experts(const Dispatch& dispatch) {
+    std::vector<ExpertTokens>& all = result_.experts;
+    auto own = std::ranges::lower_bound(all, dispatch.block, {}, &ExpertTokens::block);
+    if (own == all.end() || own->block != dispatch.block) {
+      const auto experts = static_cast<size_t>(dispatch.experts);
+      own = all.insert(own, {dispatch.block, std::vector<int64_t>(experts, 0)});
+    }
+    for (int64_t expert = 0; expert < dispatch.experts; ++expert) {
+      own->tokens[static_cast<size_t>(expert)] += dispatch.choice.eq(expert).sum().item<int64_t>();
+    }
+    own->none += dispatch.choice.eq(dispatch.experts).sum().item<int64_t>();
+  }
+
   void add_units(std::vector<StageUnits> units) {
     for (size_t i = 0; i < result_.units.size(); ++i) {
       units[i].run += result_.units[i].run;
@@ -194,8 +208,14 @@ json to_json(const Result& result) {
   if (!std::isnan(result.tokens_per_second)) {
     object["tokens_per_second"] = result.tokens_per_second;
   }
-  if (!result.units.empty()) {
-    object["units"] = to_json(result.units);
+  if (!result.experts.empty()) {
+    json& experts = object["experts"] = json::array();
+    for (const ExpertTokens& part : result.experts) {
+      experts.push_back({{"block", part.block}, {"tokens", part.tokens}, {"none", part.none}});
+    }
+  }
+  if (!result.units.empty()) object["units"] = to_json(result.units);
+  if (!result.units.empty() || !result.experts.empty()) {
     object["deciding_fraction"] = result.deciding_fraction;
   }
   if (!result.exits.empty()) {
@@ -277,11 +297,18 @@ class Scorer {
 
 }  // namespace
 
-std::vector<StageUnits> units_of(const Ledger& ledger) {
+std::vector<StageUnits> units_of(const LoadedModel& model, const Ledger& ledger) {
   std::vector<StageUnits> units;
   for (const Ponder& stage : ledger.ponders()) {
     units.push_back(
         {stage.stage, stage.units.sum().item<int64_t>(), stage.units.numel(), stage.most});
+  }
+  if (model.experts && model.experts->no_op > 0.0) {
+    StageUnits mlps{"mlps", 0, ledger.sequences().rows(), std::ssize(model.experts->blocks)};
+    for (const Dispatch& dispatch : ledger.dispatches()) {
+      mlps.run += dispatch.choice.lt(dispatch.experts).sum().item<int64_t>();
+    }
+    units.push_back(std::move(mlps));
   }
   return units;
 }

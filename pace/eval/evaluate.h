@@ -15,6 +15,13 @@ struct SiteChoices {
   std::vector<int64_t> tokens;
 };
 
+/// How many tokens ran each expert of one block, and how many none.
+struct ExpertTokens {
+  int64_t block = 0;
+  std::vector<int64_t> tokens;
+  int64_t none = 0;
+};
+
 /// Units or steps of one stage, as often as a position, example or token ran them.
 struct StageUnits {
   std::string stage;
@@ -23,8 +30,8 @@ struct StageUnits {
 
   double mean() const { return static_cast<double>(run) / static_cast<double>(places); }
 };
-/// Those of one pass.
-std::vector<StageUnits> units_of(const Ledger& ledger);
+/// Those of one pass of the model; the MLPs that tokens ran are a stage where they may run none.
+std::vector<StageUnits> units_of(const LoadedModel& model, const Ledger& ledger);
 json to_json(const std::vector<StageUnits>& units);
 /// Mean units of all stages together.
 double mean_units(const std::vector<StageUnits>& units);
@@ -52,7 +59,8 @@ struct Result {
   double perplexity() const { return std::exp2(bits); }
   /// Of a model that writes: measured, after half of the first example; otherwise NaN.
   double tokens_per_second = std::numeric_limits<double>::quiet_NaN();
-  std::vector<StageUnits> units = {};  ///< stage by stage, where stages or steps halt
+  std::vector<StageUnits> units = {};      ///< stage by stage, where stages or steps halt
+  std::vector<ExpertTokens> experts = {};  ///< block by block, where experts are in MLPs' place
   /// Share of the dense model's MACs that their halting units take, a part of macs_fraction. The
   /// SACT paper counts what is left: 2 * (macs_fraction - deciding_fraction) * dense MACs, in
   /// FLOPs.

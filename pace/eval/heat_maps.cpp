@@ -1,4 +1,5 @@
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <numeric>
@@ -121,39 +122,85 @@ std::vector<std::string> words_of(const Tokenizer& tokenizer, const Encoding& en
   return words;
 }
 
-std::vector<TextMap::Routed> routed_of(const Ledger& ledger) {
-  std::vector<TextMap::Routed> routed;
+TextMap::Routed routed(std::string part, const Tensor& ran) {
+  const Tensor local = ran.to(at::kCPU).contiguous();
+  const bool* begin = local.const_data_ptr<bool>();
+  return {std::move(part), std::vector<bool>(begin, begin + local.numel())};
+}
+
+bool may_skip_mlps(const LoadedModel& model) { return model.experts && model.experts->no_op > 0.0; }
+
+/// Which of all tokens ran the MLP of a block: bool [rows].
+Tensor ran_mlp(int64_t block, const Ledger& ledger) {
+  const auto& routings = ledger.routings();
+  const auto& dispatches = ledger.dispatches();
+  const auto routing = std::ranges::find(routings, block, &Routing::block);
+  const auto dispatch = std::ranges::find(dispatches, block, &Dispatch::block);
+  // A block that is routed and that no token ran has none.
+  if (dispatch == dispatches.end()) return at::zeros_like(routing->chosen);
+  const Tensor ran = dispatch->choice.lt(dispatch->experts);
+  if (routing == routings.end()) return ran;
+  return at::zeros_like(routing->chosen).masked_scatter(routing->chosen, ran);
+}
+
+std::vector<TextMap::Routed> routed_of(const LoadedModel& model, const Ledger& ledger) {
+  std::vector<TextMap::Routed> parts;
   for (const Routing& routing : ledger.routings()) {
-    const Tensor chosen = routing.chosen.to(at::kCPU);
-    const bool* ran = chosen.const_data_ptr<bool>();
-    routed.push_back({routing.block, std::vector<bool>(ran, ran + chosen.numel())});
+    parts.push_back(routed(fmt::format("block {}", routing.block), routing.chosen));
   }
-  return routed;
+  if (!may_skip_mlps(model)) return parts;
+  for (const int64_t block : model.experts->blocks) {
+    parts.push_back(routed(fmt::format("MLP {}", block), ran_mlp(block, ledger)));
+  }
+  return parts;
+}
+
+/// What the tokens of a pass ran.
+Ponder steps_of(const LoadedModel& model, const Ledger& ledger) {
+  if (!ledger.ponders().empty()) return ledger.ponders().front();
+  Ponder steps{.stage = "mlps",
+               .units = at::zeros({ledger.sequences().rows()}, at::kLong),
+               .grid = {},
+               .most = std::ssize(model.experts->blocks),
+               .least = 0};
+  for (const int64_t block : model.experts->blocks) {
+    steps.units = ran_mlp(block, ledger) + steps.units;
+  }
+  return steps;
 }
 
 }  // namespace
+
+bool has_text_maps(const LoadedModel& model) {
+  const bool steps = model.halting && reads_text(model.model->config());
+  return steps || model.mod || may_skip_mlps(model);
+}
 
 std::vector<TextMap> text_maps(const LoadedModel& model, const Tokenizer& tokenizer,
                                const Dataset& dataset, double budget, int64_t count,
                                uint64_t seed) {
   const at::NoGradGuard no_grad;
+  if (!has_text_maps(model)) {
+    fail("maps of texts need time steps that halt, routed blocks, or experts with a no-op");
+  }
   const int64_t most = text_limits(model.model->config()).tokens;
   std::vector<TextMap> maps;
   for (const int64_t index : sample(dataset, count, seed)) {
     const Encoding encoding = encode(dataset, index, tokenizer, most);
     Pass pass = model.pass_at(budget);
     model.model->forward(pad_tokens({encoding}), pass);
-    if (pass.ledger.ponders().empty())
-      fail("maps of texts need time steps that halt, or routed blocks");
-    const Ponder& steps = pass.ledger.ponders().front();
+    const Ponder steps = steps_of(model, pass.ledger);
     maps.push_back({dataset.name(index),
+                    model.halting ? "steps"
+                    : model.mod   ? "blocks"
+                                  : "MLPs",
                     pieces_of(tokenizer, encoding, steps.units),
                     steps.units.to(at::kDouble).mean().item<double>(),
                     steps.least,
                     steps.most,
                     {},
-                    routed_of(pass.ledger)});
-    if (model.mod) maps.back().tokens = words_of(tokenizer, encoding);
+                    routed_of(model, pass.ledger)});
+    if (!model.halting) maps.back().tokens = words_of(tokenizer, encoding);
   }
   return maps;
 }

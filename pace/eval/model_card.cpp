@@ -67,6 +67,14 @@ std::string method(const LoadedModel& model) {
         "([arXiv 2404.02258](https://arxiv.org/abs/2404.02258))",
         model.mod->blocks.size(), 100 * model.mod->capacity));
   }
+  if (model.experts) {
+    const double no_op = model.experts->no_op;
+    say(fmt::format(
+        "every token runs one of {} experts in the place of the MLP of {} of the blocks{}",
+        model.experts->experts, model.experts->blocks.size(),
+        no_op > 0.0 ? fmt::format(", or none, as {:.4g} % of them were to in training", 100 * no_op)
+                    : ""));
+  }
   return said;
 }
 

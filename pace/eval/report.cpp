@@ -166,6 +166,19 @@ std::string learners_section(const Evaluation& evaluation) {
                        page::tabs(tabs, std::min(tabs.size(), page::kMostTabs) / 2));
 }
 
+std::string experts_section(const Evaluation& evaluation) {
+  std::vector<page::Tab> tabs;
+  for (const Result& result : evaluation.budgets) {
+    if (result.experts.empty()) continue;
+    tabs.push_back({"budget " + budget_name(result), charts::experts_used(result)});
+  }
+  if (tabs.empty()) return {};
+  return page::section("Experts used per block",
+                       "Which experts the tokens of every block ran, grey for none; the figure on "
+                       "the right is the share that ran one.",
+                       page::tabs(tabs, std::min(tabs.size(), page::kMostTabs) / 2));
+}
+
 /// A map as a picture of one pixel per patch or position.
 Image coloured(const at::Tensor& share, double low, double high) {
   const at::Tensor values = share.to(at::kDouble).contiguous();
@@ -240,7 +253,7 @@ std::string text_figure(const TextMap& map) {
   return fmt::format(
       "<figure><p>{}</p><figcaption><span class=\"share\">{:.2f} {}</span>{}"
       "</figcaption></figure>\n",
-      out, map.mean, map.routed.empty() ? "steps" : "blocks", svg::escape(map.name));
+      out, map.mean, map.unit, svg::escape(map.name));
 }
 
 std::string text_maps_section(const Report& report) {
@@ -253,7 +266,7 @@ std::string text_maps_section(const Report& report) {
   std::string out = fmt::format("<div class=\"text-maps\">\n<figure><p>{}</p></figure>\n", scale);
   for (const TextMap& map : report.text_maps) out += text_figure(map);
   return page::section("Where in the text",
-                       fmt::format("How many steps or blocks each token took, at budget {:g}.",
+                       fmt::format("How many {} each token took, at budget {:g}.", first.unit,
                                    report.heat_map_budget),
                        out + "</div>\n");
 }
@@ -266,7 +279,7 @@ std::string routing_section(const Report& report) {
   if (out.empty()) return {};
   return page::section("Which token runs which block",
                        fmt::format("The first tokens of the texts above, at budget {:g}: yellow "
-                                   "runs the block, violet passes it by.",
+                                   "runs the block or MLP, violet passes it by.",
                                    report.heat_map_budget),
                        out);
 }
@@ -387,7 +400,7 @@ std::string render_report(const Report& report) {
         page::section("Compute per example", "A budget is a mean: each example gets what it needs.",
                       charts::example_compute(evaluation));
   }
-  body += learners_section(evaluation);
+  body += learners_section(evaluation) + experts_section(evaluation);
   body += maps_section(report) + text_maps_section(report) + routing_section(report);
   body += page::section(
       "Configuration", "",

@@ -20,20 +20,21 @@ struct HeatMap {
   at::Tensor share;  ///< float [rows, columns] in [0, 1]: share of adaptive work each place used
 };
 
-/// A text with the steps or blocks that its tokens took.
+/// A text with the steps, blocks or MLPs that its tokens took.
 struct TextMap {
   struct Piece {
     std::string text;  ///< UTF-8: a token, or several whose bytes make a character
     double steps = 0.0;
   };
   std::string name;
+  std::string unit;  ///< what is counted: "steps", "blocks" or "MLPs"
   std::vector<Piece> pieces;
   double mean = 0.0;            ///< steps of a token
   int64_t least = 0, most = 0;  ///< that it can take
 
-  /// A routed block, and which tokens ran it.
+  /// A routed block, or an MLP that tokens may pass by, and which ran it.
   struct Routed {
-    int64_t block = 0;
+    std::string part;  ///< "block 3", "MLP 3"
     std::vector<bool> ran;
   };
   std::vector<std::string> tokens;  ///< UTF-8, what each is in the text; of routed models
@@ -76,8 +77,9 @@ struct Report {
 std::vector<HeatMap> heat_maps(const LoadedModel& model, const ImageProcessor& processor,
                                const Dataset& dataset, double budget, int64_t count, uint64_t seed);
 
-/// Maps of `count` random texts of the dataset. Throws Error when no time steps of the model halt
-/// and no blocks are routed.
+/// Whether tokens of the model's texts differ in the steps, blocks or MLPs that they run.
+bool has_text_maps(const LoadedModel& model);
+/// Maps of `count` random texts of the dataset. Throws Error when a model has none.
 std::vector<TextMap> text_maps(const LoadedModel& model, const Tokenizer& tokenizer,
                                const Dataset& dataset, double budget, int64_t count, uint64_t seed);
 

@@ -1,5 +1,6 @@
 #include "pace/io/json.h"
 
+#include <algorithm>
 #include <limits>
 #include <set>
 #include <vector>
@@ -123,6 +124,17 @@ std::string string_field(const json& object, const std::string& field, const std
   const json& value = require(object, field, where, kNeeded);
   if (!value.is_string()) wrong(value, field, where, kNeeded);
   return value.get<std::string>();
+}
+
+std::vector<int64_t> integers_field(const json& object, const std::string& field,
+                                    const std::string& where) {
+  constexpr const char* kNeeded = "an array of integers";
+  const json& value = require(object, field, where, kNeeded);
+  const auto is_integer = [](const json& element) { return element.is_number_integer(); };
+  if (!value.is_array() || !std::all_of(value.begin(), value.end(), is_integer)) {
+    wrong(value, field, where, kNeeded);
+  }
+  return value.get<std::vector<int64_t>>();
 }
 
 int64_t integer_field(const json& object, const std::string& field, const std::string& where,

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pace {
 
@@ -23,6 +24,8 @@ int64_t integer_field(const json& object, const std::string& field, const std::s
 double number_field(const json& object, const std::string& field, const std::string& where);
 bool bool_field(const json& object, const std::string& field, const std::string& where);
 std::string string_field(const json& object, const std::string& field, const std::string& where);
+std::vector<int64_t> integers_field(const json& object, const std::string& field,
+                                    const std::string& where);
 int64_t integer_field(const json& object, const std::string& field, const std::string& where,
                       int64_t fallback);
 double number_field(const json& object, const std::string& field, const std::string& where,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -79,6 +80,10 @@ bool is_halting(const std::string& name) {
   return name.starts_with("halting.") || name == "rnn.repeat";
 }
 bool is_mod(const std::string& name) { return name.starts_with("mod."); }
+/// Of experts, which begin as the dense MLPs.
+bool is_router(const std::string& name) {
+  return name.starts_with("experts.") && name.ends_with(".router.weight");
+}
 
 /// Which tensors of a folder may stay unused, by their names without the backbone's prefix.
 using Expected = std::function<bool(std::string_view)>;
@@ -132,8 +137,10 @@ struct Methods {
   std::optional<ExitConfig> exits = {};
   std::optional<HaltingConfig> halting = {};
   std::optional<ModConfig> mod = {};
+  std::optional<ExpertsConfig> experts = {};
 
   MapBuilder maps(std::vector<Acm*>& modules) const {
+    if (experts) return experts_builder(*experts);
     return acm ? acm_builder(*acm, &modules) : MapBuilder(dense_map);
   }
   DepthBuilder depth() const {
@@ -143,12 +150,22 @@ struct Methods {
   }
 };
 
+void check_experts(const ExpertsConfig& experts, const json& config, const std::string& where) {
+  const Family& family = family_of(config, where);
+  if (family.make != make_decoder) {
+    fail("{}: a model of type {}; experts take the place of MLPs of gpt2 and llama", where,
+         family.type);
+  }
+  experts.check(DecoderConfig::from_json(config, where).layers);
+}
+
 LoadedModel assemble(json config, const std::string& where, std::unique_ptr<Parameters> parameters,
                      Methods methods) {
   for (const char* field : {"dtype", "torch_dtype"}) {
     // Whatever the weights were stored in, parameters are float32 from here on.
     if (config.contains(field)) config[field] = "float32";
   }
+  if (methods.experts) check_experts(*methods.experts, config, where);
   LoadedModel loaded;
   loaded.model = build_model(config, where, std::move(parameters), methods.maps(loaded.modules),
                              methods.depth());
@@ -156,6 +173,7 @@ LoadedModel assemble(json config, const std::string& where, std::unique_ptr<Para
   loaded.exits = methods.exits;
   loaded.halting = methods.halting;
   loaded.mod = std::move(methods.mod);
+  loaded.experts = std::move(methods.experts);
   return loaded;
 }
 
@@ -213,12 +231,18 @@ PaceSection parse_pace(const json& section, const std::string& where) {
   if (const auto field = section.find("mod"); field != section.end()) {
     parsed.methods.mod = ModConfig::from_json(*field, where + ".mod");
   }
-  const auto& [acm, exits, halting, mod] = parsed.methods;
-  if (!acm && !exits && !halting && !mod) {
+  if (const auto field = section.find("experts"); field != section.end()) {
+    parsed.methods.experts = ExpertsConfig::from_json(*field, where + ".experts");
+  }
+  const auto& [acm, exits, halting, mod, experts] = parsed.methods;
+  if (!acm && !exits && !halting && !mod && !experts) {
     fail(
-        "{}: none of the fields 'acm', 'exits', 'halting' and 'mod' is there, so nothing is "
-        "adaptive",
+        "{}: none of the fields 'acm', 'experts', 'exits', 'halting' and 'mod' is there, so "
+        "nothing is adaptive",
         where);
+  }
+  if (acm && experts) {
+    fail("{}: both 'acm' and 'experts' are there, but only one of them makes the MLPs", where);
   }
   if (exits.has_value() + halting.has_value() + mod.has_value() > 1) {
     fail(
@@ -393,7 +417,7 @@ LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint6
   };
   LoadedModel made = assemble(model.model->config(), kModelConfig,
                               std::make_unique<Parameters>(source, is_exit, seed),
-                              {.acm = model.acm, .exits = exits});
+                              {.acm = model.acm, .exits = exits, .experts = model.experts});
   made.preprocessor = model.preprocessor;
   made.tokenizer = model.tokenizer;
   return made;
@@ -426,7 +450,29 @@ LoadedModel build_mod(const LoadedModel& model, ModConfig mod, uint64_t seed) {
   }
   LoadedModel made = assemble(config, kModelConfig,
                               std::make_unique<Parameters>(weights_of(*model.model), is_mod, seed),
-                              {.mod = std::move(mod)});
+                              {.mod = std::move(mod), .experts = model.experts});
+  made.preprocessor = model.preprocessor;
+  made.tokenizer = model.tokenizer;
+  return made;
+}
+
+LoadedModel build_experts(const LoadedModel& model, ExpertsConfig experts, uint64_t seed) {
+  if (model.experts) fail("the model has experts already; others can only be put into a dense MLP");
+  const json& config = model.model->config();
+  if (experts.blocks.empty() && family_of(config, kModelConfig).make == make_decoder) {
+    experts.blocks.resize(
+        static_cast<size_t>(DecoderConfig::from_json(config, kModelConfig).layers));
+    std::iota(experts.blocks.begin(), experts.blocks.end(), 0);
+  }
+  const WeightSource known = weights_of(*model.model);
+  const std::map<std::string, std::string> origins = dense_origins(experts, model.model->maps());
+  const WeightSource source = [known, origins](const std::string& name) {
+    const auto origin = origins.find(name);
+    return known(origin == origins.end() ? name : origin->second);
+  };
+  LoadedModel made =
+      assemble(config, kModelConfig, std::make_unique<Parameters>(source, is_router, seed),
+               {.mod = model.mod, .experts = std::move(experts)});
   made.preprocessor = model.preprocessor;
   made.tokenizer = model.tokenizer;
   return made;
@@ -468,6 +514,7 @@ json full_config(const LoadedModel& loaded) {
   if (!loaded.adaptive()) return config;
   json section{{"format_version", kFormatVersion}};
   if (loaded.acm) section["acm"] = loaded.acm->to_json();
+  if (loaded.experts) section["experts"] = loaded.experts->to_json();
   if (loaded.exits) section["exits"] = loaded.exits->to_json();
   if (loaded.halting) section["halting"] = loaded.halting->to_json();
   if (loaded.mod) section["mod"] = loaded.mod->to_json();

@@ -3,6 +3,7 @@
 #include "pace/adaptive/acm.h"
 #include "pace/adaptive/calibration.h"
 #include "pace/adaptive/exits.h"
+#include "pace/adaptive/experts.h"
 #include "pace/adaptive/halting.h"
 #include "pace/adaptive/mod.h"
 #include "pace/io/model_folder.h"
@@ -14,6 +15,7 @@ namespace pace {
 struct LoadedModel {
   std::unique_ptr<Model> model;
   std::optional<AcmConfig> acm;          ///< of the width seam; absent where the maps are dense
+  std::optional<ExpertsConfig> experts;  ///< likewise, of decoders
   std::optional<ExitConfig> exits;       ///< of the depth seam; absent where every block runs
   std::optional<HaltingConfig> halting;  ///< likewise, of backbones with feature maps
   std::optional<ModConfig> mod;          ///< likewise, of decoders
@@ -23,7 +25,7 @@ struct LoadedModel {
   std::map<std::string, std::string> tokenizer;  ///< its files, which a saved model takes along
   at::ScalarType type = at::kFloat;              ///< of the products of a pass
 
-  bool adaptive() const { return acm || exits || halting || mod; }
+  bool adaptive() const { return acm || experts || exits || halting || mod; }
   /// A pass ready for inference at `budget`: told budget and price from the calibration. Throws
   /// Error when a dense model is asked for less than 1, or the budget is not in (0, 1].
   Pass pass_at(double budget) const;
@@ -66,6 +68,11 @@ LoadedModel build_halting(const LoadedModel& model, const HaltingConfig& halting
 /// them already. Without numbers of blocks every other one is routed. Throws Error for other
 /// models.
 LoadedModel build_mod(const LoadedModel& model, ModConfig mod, uint64_t seed);
+
+/// A decoder, dense or with routers before some blocks, with experts in the place of MLPs; each
+/// begins as a copy of the MLP. Without numbers of blocks every one has them. Throws Error for
+/// other models.
+LoadedModel build_experts(const LoadedModel& model, ExpertsConfig experts, uint64_t seed);
 
 /// A model of the config's family over `parameters`, its maps made by `build_map` and its depth
 /// policy by `build_depth`.

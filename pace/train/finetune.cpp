@@ -10,7 +10,7 @@ namespace {
 
 bool in_head(std::string_view name) {
   return is_head(name) || name.starts_with("exit.") || name.starts_with("halting.") ||
-         name.starts_with("mod.") || name == "rnn.repeat";
+         name.starts_with("mod.") || name.ends_with(".router.weight") || name == "rnn.repeat";
 }
 
 /// Decay pulls weights that multiply; what is added or scales a whole channel has no reason to be

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <map>
 
 #include "pace/models/factory.h"
 #include "tests/cli/workspace.h"
@@ -116,6 +117,50 @@ TEST(DecoderCommand, RetrofitsWithLittleTraining) {
             calibration.at("dense").get<double>() - 0.05);
 }
 
+TEST(DecoderCommand, PutsExpertsInThePlaceOfMlps) {
+  const Writing& writing = Writing::get();
+  const auto adapt = [&](const std::string& method, const std::string& name) {
+    const Outcome made = pace(writing.adapting() + method + " --rate 3e-3 --head-rate 1e-2 " +
+                              "--json --out " + writing.path(name));
+    EXPECT_EQ(made.status, 0) << made.err;
+    return made.parsed().at("calibration").at("curve");
+  };
+  EXPECT_EQ(adapt("--experts 2 --epochs 0", "experts").size(), 1) << "no dial, one budget";
+  EXPECT_GT(adapt("--experts 2 --no-op 0.5 --epochs 20", "integrated").size(), 1);
+  adapt("--mod 0.5 --experts 2 --epochs 20", "staged");
+  const json expected = {{"experts", 2}, {"blocks", {0, 1, 2, 3}}, {"no_op", 0.5}};
+  EXPECT_EQ(pace("info --json " + writing.path("integrated")).parsed().at("experts"), expected);
+  const json staged = pace("info --json " + writing.path("staged")).parsed();
+  EXPECT_EQ(staged.at("experts").at("no_op"), 0.0);
+  EXPECT_EQ(staged.at("mod").at("capacity"), 0.5);
+  const auto eval = [&](const std::string& name) {
+    const Outcome measured =
+        pace("eval --json --budgets 0.9 --model " + writing.path(name) + " --data " +
+             writing.data() + " --report " + writing.path(name + ".html"));
+    EXPECT_EQ(measured.status, 0) << measured.err;
+    return measured.parsed().at("budgets")[0];
+  };
+  const std::map<std::string, json> results{{"integrated", eval("integrated")},
+                                            {"staged", eval("staged")}};
+  for (const auto& [name, result] : results) {
+    EXPECT_LT(result.at("bits"), 0.6) << name;
+    EXPECT_LT(result.at("macs_fraction"), 0.93) << name;
+    EXPECT_GT(result.at("deciding_fraction"), 0.0) << name;
+    ASSERT_EQ(result.at("experts").size(), 4) << name;
+    EXPECT_EQ(result.at("experts")[3].at("block"), 3) << name;
+    EXPECT_EQ(result.at("experts")[3].at("tokens").size(), 2) << name;
+    const Outcome written =
+        pace("predict --model " + writing.path(name) + " --tokens 40 'to see or not\nto b'");
+    EXPECT_EQ(written.out, "to see or not\nto be or not\n") << written.err;
+    EXPECT_THAT(read_text(writing.path(name) + "/README.md"), HasSubstr("one of 2 experts"));
+    EXPECT_THAT(read_text(writing.path(name + ".html")), HasSubstr("Experts used per block"));
+  }
+  const json& mlps = results.at("integrated").at("units")[0];
+  EXPECT_EQ(mlps.at("stage"), "mlps");
+  EXPECT_LT(mlps.at("mean"), 4.0);
+  EXPECT_THAT(read_text(writing.path("integrated.html")), HasSubstr(">MLP 3</text>"));
+}
+
 TEST(DecoderCommand, RemembersFewerTokensWhereTheyAreRoutedRound) {
   const Writing& writing = Writing::get();
   const std::string prompt = "'to be or not\nto be or not\nto be or not\nto be or not\nto'";
@@ -186,10 +231,19 @@ TEST(DecoderCommand, NamesWhatItCannotDo) {
            " --data " + writing.data() + " --out " + writing.path("no")),
       1, "--retrofit keeps to a dense one");
   PACE_EXPECT_FAILS(pace(adapt + "--causal auxiliary"), 2, "--causal needs --mod");
+  PACE_EXPECT_FAILS(pace(adapt + "--experts 0"), 2, "--experts");
+  PACE_EXPECT_FAILS(pace(adapt + "--experts 2 --no-op 1"), 2, "--no-op");
+  PACE_EXPECT_FAILS(pace(adapt + "--no-op 0.5"), 2, "--no-op needs --experts");
+  PACE_EXPECT_FAILS(pace(adapt + "--experts 2 --blocks 1"), 2, "--blocks needs --mod");
+  PACE_EXPECT_FAILS(pace(adapt + "--experts 2 --learners 4"), 2, "--learners is for modules");
+  PACE_EXPECT_FAILS(pace(adapt + "--experts 2 --halting act"), 2, "--experts goes with --mod");
   PACE_EXPECT_FAILS(pace(adapt), 1, "encoders only");
   PACE_EXPECT_FAILS(pace("adapt --mod 0.5 --model " + Workspace::get().dense() + " --data " +
                          Workspace::get().data() + " --out " + writing.path("no")),
                     1, "gpt2 and llama");
+  PACE_EXPECT_FAILS(pace("adapt --experts 2 --model " + Workspace::get().dense() + " --data " +
+                         Workspace::get().data() + " --out " + writing.path("no")),
+                    1, "experts take the place of MLPs of gpt2 and llama");
 }
 
 }  // namespace

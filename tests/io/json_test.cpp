@@ -34,18 +34,23 @@ TEST(JsonText, EndsInANewlineAndReadsBack) {
 
 TEST(JsonFields, AreTypedStrictly) {
   const json object = parse_json(
-      R"({"i": -3, "big": 9223372036854775808, "d": 2.5, "b": true, "s": "x", "n": null})", "c");
+      R"({"i": -3, "big": 9223372036854775808, "d": 2.5, "b": true, "s": "x", "n": null,
+          "l": [3, 1], "m": [3, "1"]})",
+      "c");
   EXPECT_EQ(integer_field(object, "i", "c"), -3);
   EXPECT_EQ(number_field(object, "i", "c"), -3.0);
   EXPECT_EQ(number_field(object, "d", "c"), 2.5);
   EXPECT_EQ(bool_field(object, "b", "c"), true);
   EXPECT_EQ(string_field(object, "s", "c"), "x");
+  EXPECT_EQ(integers_field(object, "l", "c"), (std::vector<int64_t>{3, 1}));
   EXPECT_EQ(error_of([&] { integer_field(object, "d", "c"); }),
             "c: field 'd' is 2.5 (number); an integer is needed");
   EXPECT_EQ(error_of([&] { integer_field(object, "x", "c"); }),
             "c: field 'x' is missing; an integer is needed");
   EXPECT_THAT(error_of([&] { integer_field(object, "big", "c"); }), HasSubstr("below 2^63"));
   EXPECT_THAT(error_of([&] { number_field(object, "s", "c"); }), HasSubstr("a number is needed"));
+  EXPECT_THAT(error_of([&] { integers_field(object, "m", "c"); }), HasSubstr("array of integers"));
+  EXPECT_THAT(error_of([&] { integers_field(object, "i", "c"); }), HasSubstr("array of integers"));
   EXPECT_THAT(error_of([&] { bool_field(object, "i", "c"); }), HasSubstr("true or false"));
   EXPECT_THAT(error_of([&] { string_field(object, "n", "c"); }), HasSubstr("is null; a string"));
   EXPECT_THAT(error_of([&] { string_field(json::array(), "n", "c"); }),

@@ -6,18 +6,20 @@
 
 #include <cmath>
 #include <limits>
-#include <sstream>
 
 #include "pace/base/error.h"
 #include "pace/models/generate.h"
-#include "pace/train/mod_training.h"
+#include "pace/train/routing_training.h"
 #include "tests/error_of.h"
+#include "tests/laws/rule_texts.h"
 #include "tests/models/small_decoder.h"
 #include "tests/temporary_folder.h"
 
 namespace pace {
 namespace {
 
+using laws::figures_in;
+using laws::RuleLoader;
 using testing::HasSubstr;
 using testing_models::small_decoder;
 using testing_models::tokens_of;
@@ -318,65 +320,18 @@ TEST(Mod, DrawsOtherTokensInEveryTrainingPass) {
   EXPECT_FALSE(first.equal(drawn(generator)));
 }
 
-/// Texts in which a token tells the next one.
-class Rule : public Dataset {
- public:
-  int64_t size() const override { return 24; }
-  int64_t label(int64_t) const override { return 0; }
-  std::string name(int64_t index) const override { return std::to_string(index); }
-  const std::vector<std::string>& classes() const override { return none_; }
-
- private:
-  std::vector<std::string> none_;
-};
-
-class RuleLoader : public Loader {
- public:
-  int64_t batches() const override { return 4; }
-  const Dataset& dataset() const override { return rule_; }
-  void start(int64_t, int64_t first) override { next_ = first; }
-  std::optional<Batch> next() override {
-    if (next_ == batches()) return std::nullopt;
-    constexpr int64_t kTexts = 6, kTokens = 20;
-    Tensor tokens = at::empty({kTexts, kTokens + 1}, at::kLong);
-    for (int64_t text = 0; text < kTexts; ++text) {
-      int64_t token = (next_ * kTexts + text) * 7 % 50;
-      for (int64_t i = 0; i <= kTokens; ++i, token = (3 * token + 1) % 50) tokens[text][i] = token;
-    }
-    ++next_;
-    Batch batch;
-    const Tensor asked = tokens.narrow(1, 0, kTokens);
-    batch.inputs = at::stack({asked, at::zeros_like(asked)}, -1);
-    batch.labels = tokens.narrow(1, 1, kTokens).contiguous();
-    batch.indices.resize(kTexts);
-    return batch;
-  }
-  int64_t broken() const override { return 0; }
-
- private:
-  Rule rule_;
-  int64_t next_ = 0;
-};
-
 LoadedModel train(const ModConfig& config, const fs::path& folder, double epochs,
                   int64_t stop = -1) {
   LoadedModel model = build_mod(small_decoder(true), config, 3);
   RuleLoader loader;
   Trainer trainer(folder, {kFinetunePhase}, model.model->parameters().all());
   if (stop >= 0) trainer.stop_after(stop);
-  ModTraining options;
+  RoutingTraining options;
   options.finetune.epochs = epochs;
   options.finetune.learning_rate = 5e-3;
   options.finetune.checkpoint_seconds = 1e-9;
-  train_mod(model, options, loader, trainer);
+  train_routing(model, options, loader, trainer);
   return model;
-}
-
-std::vector<json> figures_in(const fs::path& folder) {
-  std::istringstream lines(read_text(folder / Trainer::kMetrics));
-  std::vector<json> figures;
-  for (std::string line; std::getline(lines, line);) figures.push_back(json::parse(line));
-  return figures;
 }
 
 TEST(ModTraining, StoppedAndResumedGivesTheSameWeights) {
@@ -411,11 +366,11 @@ TEST(ModTraining, OfARetrofitBeginsAsTheTeacherAndKeepsToIt) {
   const TemporaryFolder folder;
   RuleLoader loader;
   Trainer trainer(folder.path(), {kFinetunePhase}, model.model->parameters().all());
-  ModTraining options;
+  RoutingTraining options;
   options.teacher = &teacher;
   options.finetune.epochs = 30;
   options.finetune.learning_rate = 2e-3;
-  train_mod(model, options, loader, trainer);
+  train_routing(model, options, loader, trainer);
   const std::vector<json> figures = figures_in(folder.path());
   // The random teacher knows nothing of the rule, which is learned against it.
   EXPECT_LT(figures.front().at("distill"), 0.2);

@@ -1,4 +1,4 @@
-#include "pace/train/mod_training.h"
+#include "pace/train/routing_training.h"
 
 #include <ATen/core/grad_mode.h>
 
@@ -35,6 +35,26 @@ CausalLoss causal_loss(const Ledger& ledger) {
   return {sum.loss / static_cast<double>(blocks), sum.alike / static_cast<double>(blocks)};
 }
 
+/// Of all blocks with experts together, and how many they are.
+struct BalanceLoss {
+  Tensor loss;
+  int64_t blocks = 0;
+};
+
+BalanceLoss balance_loss(const Ledger& ledger, const ExpertsConfig& config) {
+  const Tensor wanted = at::tensor(config.wanted(), at::kFloat);
+  BalanceLoss sum{at::zeros({}), 0};
+  for (const Dispatch& dispatch : ledger.dispatches()) {
+    const Tensor& probabilities = dispatch.probabilities;
+    const Tensor taken = at::bincount(dispatch.choice, {}, wanted.numel()).to(at::kFloat) /
+                         static_cast<double>(dispatch.choice.numel());
+    sum.loss = sum.loss.to(taken.device()) +
+               (taken * probabilities.mean(0) / wanted.to(taken.device())).sum();
+    ++sum.blocks;
+  }
+  return sum;
+}
+
 /// The mean divergence from what the teacher answers where the batch asks something.
 Tensor teacher_loss(const LoadedModel& teacher, const Tensor& logits, const Batch& batch) {
   Tensor wanted;
@@ -48,9 +68,10 @@ Tensor teacher_loss(const LoadedModel& teacher, const Tensor& logits, const Batc
 
 }  // namespace
 
-void train_mod(LoadedModel& loaded, const ModTraining& options, Loader& loader, Trainer& trainer,
-               const EpochHook& hook) {
-  if (!loaded.mod) fail("the model has no routed blocks to train");
+void train_routing(LoadedModel& loaded, const RoutingTraining& options, Loader& loader,
+                   Trainer& trainer, const EpochHook& hook) {
+  if (!loaded.mod && !loaded.experts)
+    fail("the model has no routed blocks and no experts to train");
   check_classes(loaded, loader);
   const Model& model = *loaded.model;
   const auto objective = [&](const Batch& batch, at::Generator& generator) -> StepFigures {
@@ -60,12 +81,20 @@ void train_mod(LoadedModel& loaded, const ModTraining& options, Loader& loader, 
     if (options.teacher) pass.slack = std::max(0.0, 1.0 - trainer.progress() / kFalling);
     const Tensor logits = model.forward(batch.inputs, pass).to(at::kFloat);
     const Tensor loss = answer_loss(logits, batch);
-    const CausalLoss causal = causal_loss(pass.ledger);
     StepFigures figures{{"loss", loss.item<double>()},
                         {"accuracy", accuracy(logits.detach(), batch.labels)},
-                        {"routed", causal.alike},
                         {kMacs, pass.ledger.macs().sum().item<double>()}};
-    Tensor sum = loss + options.causal * causal.loss;
+    Tensor sum = loss;
+    if (loaded.mod) {
+      const CausalLoss causal = causal_loss(pass.ledger);
+      figures["routed"] = causal.alike;
+      sum = sum + options.causal * causal.loss;
+    }
+    if (loaded.experts) {
+      const BalanceLoss balance = balance_loss(pass.ledger, *loaded.experts);
+      figures["balance"] = balance.loss.item<double>() / static_cast<double>(balance.blocks);
+      sum = sum + options.balance * balance.loss;
+    }
     if (options.teacher) {
       const Tensor distill = teacher_loss(*options.teacher, logits, batch);
       figures["distill"] = distill.item<double>();
