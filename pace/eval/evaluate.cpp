@@ -235,10 +235,10 @@ std::vector<double> measure_writing(const std::vector<Track>& tracks, Loader& lo
     if (!settings.back().model->model->remember(1)) return {};
   }
   loader.start(0);
-  const Tensor tokens = loader.next().value().inputs[0].select(1, 0);
+  const Tensor tokens = loader.next().value().inputs[0].select(1, 0).contiguous();
   const int64_t length = tokens.ge(0).sum().item<int64_t>(), half = length / 2;
   if (length < 4) return {};
-  const int64_t* first = tokens.contiguous().const_data_ptr<int64_t>();
+  const int64_t* first = tokens.const_data_ptr<int64_t>();
   return writing_speeds(settings, {first, first + half}, std::min(kTokens, length - half));
 }
 

@@ -126,8 +126,8 @@ TEST(DecoderCommand, PutsExpertsInThePlaceOfMlps) {
     return made.parsed().at("calibration").at("curve");
   };
   EXPECT_EQ(adapt("--experts 2 --epochs 0", "experts").size(), 1) << "no dial, one budget";
-  EXPECT_GT(adapt("--experts 2 --no-op 0.5 --epochs 20", "integrated").size(), 1);
-  adapt("--mod 0.5 --experts 2 --epochs 20", "staged");
+  EXPECT_GT(adapt("--experts 2 --no-op 0.5 --epochs 40", "integrated").size(), 1);
+  adapt("--mod 0.5 --experts 2 --epochs 40", "staged");
   const json expected = {{"experts", 2}, {"blocks", {0, 1, 2, 3}}, {"no_op", 0.5}};
   EXPECT_EQ(pace("info --json " + writing.path("integrated")).parsed().at("experts"), expected);
   const json staged = pace("info --json " + writing.path("staged")).parsed();
@@ -151,7 +151,7 @@ TEST(DecoderCommand, PutsExpertsInThePlaceOfMlps) {
     EXPECT_EQ(result.at("experts")[3].at("tokens").size(), 2) << name;
     const Outcome written =
         pace("predict --model " + writing.path(name) + " --tokens 40 'to see or not\nto b'");
-    EXPECT_EQ(written.out, "to see or not\nto be or not\n") << written.err;
+    EXPECT_EQ(written.out, "to see or not\nto be or not\n") << name << written.err;
     EXPECT_THAT(read_text(writing.path(name) + "/README.md"), HasSubstr("one of 2 experts"));
     EXPECT_THAT(read_text(writing.path(name + ".html")), HasSubstr("Experts used per block"));
   }
