@@ -138,6 +138,9 @@ void Adapt::declare(CLI::App& app) {
         ->check(above(0))
         ->check(from_to(0, 1))
         ->default_str("");
+    app.add_option("--balance-weight", routing_.balance,
+                   "experts: weight of the loss that keeps their shares of the tokens")
+        ->check(at_least(0));
   });
   threads_.declare(app);
   app.add_flag("--json", json_, "print the results as JSON");
@@ -201,8 +204,8 @@ void Adapt::declare_phases(CLI::App& app) {
 
 void Adapt::declare_joint(CLI::App& app) {
   app.add_option("--epochs", epochs_,
-                 "exits, halting, mod and experts: epochs of joint training (0: take a model that "
-                 "has them as it is, and calibrate it for another rule)")
+                 "exits, halting, mod and experts: epochs of joint training (0: none; with exits, "
+                 "halting and mod a model that has them is calibrated again, for another rule)")
       ->check(at_least(0));
   app.add_option("--rate", training_.learning_rate,
                  "exits, halting, mod and experts: learning rate")

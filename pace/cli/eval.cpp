@@ -84,13 +84,14 @@ class Eval : public Command {
 
  private:
   Evaluation measure(const LoadedModel& model, const std::string& folder,
-                     const std::vector<double>& budgets, Terminal& terminal) const;
+                     std::shared_ptr<const Dataset> dataset, const std::vector<double>& budgets,
+                     Terminal& terminal) const;
   Series measure_baseline(const Baseline& baseline, const Result& dense,
                           const std::vector<double>& budgets, Terminal& terminal) const;
   json results(const Evaluation& evaluation, const std::vector<Series>& series) const;
   void print(const Evaluation& evaluation, const std::vector<Series>& series) const;
   std::vector<TrainingCurve> training_curves() const;
-  void report(const LoadedModel& model, const Evaluation& evaluation,
+  void report(const LoadedModel& model, const Dataset& dataset, const Evaluation& evaluation,
               std::vector<Series> series) const;
 
   const CLI::App* app_ = nullptr;
@@ -137,9 +138,10 @@ void Eval::declare(CLI::App& app) {
 }
 
 Evaluation Eval::measure(const LoadedModel& model, const std::string& folder,
-                         const std::vector<double>& budgets, Terminal& terminal) const {
-  const std::unique_ptr<Loader> loader = make_loader(
-      model, folder, open_data_for(model, folder, data_, terminal), data_.loader(0), terminal);
+                         std::shared_ptr<const Dataset> dataset, const std::vector<double>& budgets,
+                         Terminal& terminal) const {
+  const std::unique_ptr<Loader> loader =
+      make_loader(model, folder, std::move(dataset), data_.loader(0), terminal);
   return evaluate(model, dense_ ? &*dense_ : nullptr, *loader, budgets, terminal);
 }
 
@@ -148,7 +150,8 @@ Series Eval::measure_baseline(const Baseline& baseline, const Result& dense,
   LoadedModel model = load_model(fs::path(baseline.folder));
   model.type = type_;
   Evaluation evaluation =
-      measure(model, baseline.folder, possible(model, budgets, baseline.name, terminal), terminal);
+      measure(model, baseline.folder, open_data_for(model, baseline.folder, data_, terminal),
+              possible(model, budgets, baseline.name, terminal), terminal);
   for (Result& point : evaluation.budgets) {
     // Shares are of the one dense model, whatever the baseline was made from.
     point.macs_fraction = point.macs / dense.macs;
@@ -194,8 +197,8 @@ void Eval::print(const Evaluation& evaluation, const std::vector<Series>& series
   std::cout << format_table(header, rows);
   if (const auto& top_k = evaluation.competition) {
     std::cout << fmt::format(
-        "where tokens compete for routed blocks: {:.3f} bits, {} of the operations; one by one {} "
-        "of them are routed alike\n",
+        "where tokens compete for routed blocks: {:.3f} bits, {} of the operations; one by "
+        "one {} of the tokens are routed alike\n",
         top_k->bits, percent(top_k->macs_fraction), percent(top_k->alike));
   }
   if (evaluation.broken > 0) {
@@ -214,7 +217,7 @@ std::vector<TrainingCurve> Eval::training_curves() const {
   return curves;
 }
 
-void Eval::report(const LoadedModel& model, const Evaluation& evaluation,
+void Eval::report(const LoadedModel& model, const Dataset& dataset, const Evaluation& evaluation,
                   std::vector<Series> series) const {
   Report page;
   page.title = folder_name(model_);
@@ -233,21 +236,18 @@ void Eval::report(const LoadedModel& model, const Evaluation& evaluation,
   if (by_place && model.preprocessor && heat_maps_ > 0) {
     page.heat_map_budget = half.budget;
     page.heat_maps =
-        heat_maps(model, processor_of(model, model_), *open_data_for(model, model_, data_, quiet()),
-                  half.budget, heat_maps_, 0);
+        heat_maps(model, processor_of(model, model_), dataset, half.budget, heat_maps_, 0);
   }
   if (has_text_maps(model) && heat_maps_ > 0) {
     page.heat_map_budget = half.budget;
     page.text_maps =
-        text_maps(model, *tokenizer_of(model, model_),
-                  *open_data_for(model, model_, data_, quiet()), half.budget, heat_maps_, 0);
+        text_maps(model, *tokenizer_of(model, model_), dataset, half.budget, heat_maps_, 0);
   }
   if (model.exits && reads_text(model.model->config())) {
     page.examples_budget = half.budget;
-    page.text_examples = text_examples(
-        half, evaluation.indices, *open_data_for(model, model_, data_, quiet()), labels, kTexts);
+    page.text_examples = text_examples(half, evaluation.indices, dataset, labels, kTexts);
   }
-  page.training = training_curves();
+  if (!std::isnan(half.bits)) page.training = training_curves();
   write_report(report_, page);
 }
 
@@ -276,7 +276,8 @@ int Eval::run(Terminal& terminal) {
   }
   const std::vector<double> budgets =
       budget_.given() ? budget_.budgets(model) : possible(model, kBudgets, model_, terminal);
-  const Evaluation evaluation = measure(model, model_, budgets, terminal);
+  const std::shared_ptr<const Dataset> dataset = open_data_for(model, model_, data_, terminal);
+  const Evaluation evaluation = measure(model, model_, dataset, budgets, terminal);
   std::vector<Series> series;
   for (const Baseline& baseline : baselines_) {
     series.push_back(measure_baseline(baseline, evaluation.dense, budgets, terminal));
@@ -288,7 +289,7 @@ int Eval::run(Terminal& terminal) {
   } else {
     print(evaluation, series);
   }
-  if (!report_.empty()) report(model, evaluation, std::move(series));
+  if (!report_.empty()) report(model, *dataset, evaluation, std::move(series));
   return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "pace/data/packed_text.h"
 #include "pace/data/picture_loader.h"
 #include "pace/data/text_loader.h"
+#include "pace/models/generate.h"
 #include "pace/train/trainer.h"
 
 namespace pace::cli {
@@ -64,15 +65,6 @@ std::vector<int64_t> match(const std::vector<std::string>& classes,
   return matched;
 }
 
-/// What ends a text of the model, if anything.
-std::optional<int64_t> separator_of(const json& config) {
-  const auto field = config.find("eos_token_id");
-  if (field == config.end() || field->is_null()) return std::nullopt;
-  const json& first = field->is_array() && !field->empty() ? field->front() : *field;
-  if (!first.is_number_integer()) return std::nullopt;
-  return first.get<int64_t>();
-}
-
 /// Options that change where, how fast or how safely a run goes, but not what comes out of it.
 json without_free_options(json options) {
   for (const char* name :
@@ -89,15 +81,19 @@ std::shared_ptr<const Dataset> examples_for(const LoadedModel& model, const std:
                                             const DataOptions& options) {
   const json& config = model.model->config();
   const bool language_model = reads_text(config) && model.model->labels().empty();
+  if (!language_model && (options.sequence || options.stride)) {
+    throw UsageError("--sequence and --stride are for language models");
+  }
   if (!language_model || !dataset->classes().empty()) return dataset;
   const int64_t context = text_limits(config).tokens;
   const int64_t length = options.sequence ? options.sequence : std::min(kSequence, context);
   if (length > context) {
     fail("--sequence {}: the model of '{}' takes {} tokens at most", length, folder, context);
   }
-  const std::shared_ptr<const Tokenizer> tokenizer = tokenizer_of(model, folder);
-  return pack(std::move(dataset), *tokenizer,
-              {length, options.stride ? options.stride : length, separator_of(config)});
+  Packing packing{length, options.stride ? options.stride : length};
+  const std::vector<int64_t> ends = token_ids(config, "eos_token_id");
+  if (!ends.empty()) packing.separator = ends.front();
+  return pack(std::move(dataset), *tokenizer_of(model, folder), packing);
 }
 
 TrainingData divide(std::shared_ptr<const Dataset> dataset, int64_t limit, HeldOut held_out,
@@ -118,7 +114,8 @@ std::shared_ptr<const Dataset> open_data_for(const LoadedModel& model, const std
   const std::vector<std::string>& classes = dataset->classes();
   if (classes == labels) return dataset;
   if (labels.empty()) {
-    fail("'{}' has classes, but the model is a language model; give text:FILE", options.data);
+    fail("'{}' has classes, but the model is a language model; give text:FILE or jsonl:FILE",
+         options.data);
   }
   if (classes.empty()) {
     fail("'{}' has no classes, but the model tells {} apart", options.data, labels.size());

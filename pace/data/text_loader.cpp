@@ -19,6 +19,11 @@ at::Tensor pad_labels(const std::vector<std::vector<int64_t>>& labels, int64_t l
   return padded;
 }
 
+Encoding encoding_of(std::vector<int64_t> tokens) {
+  std::vector<int64_t> types(tokens.size(), 0);
+  return {std::move(tokens), std::move(types)};
+}
+
 }  // namespace
 
 Encoding encode(const Tokenizer& tokenizer, const Text& text, int64_t most_tokens) {
@@ -28,11 +33,7 @@ Encoding encode(const Tokenizer& tokenizer, const Text& text, int64_t most_token
 
 Encoding encode(const Dataset& dataset, int64_t index, const Tokenizer& tokenizer,
                 int64_t most_tokens) {
-  if (dataset.classes().empty()) {
-    TokenSequence sequence = dataset.sequence(index);
-    std::vector<int64_t> types(sequence.tokens.size(), 0);
-    return {std::move(sequence.tokens), std::move(types)};
-  }
+  if (dataset.classes().empty()) return encoding_of(dataset.sequence(index).tokens);
   return encode(tokenizer, dataset.text(index), most_tokens);
 }
 
@@ -83,10 +84,12 @@ std::optional<Batch> TextLoader::next() {
   std::vector<std::vector<int64_t>> next_tokens;
   const bool packed = dataset_->classes().empty();
   for (const int64_t index : batch.indices) {
-    encodings.push_back(encode(*dataset_, index, *tokenizer_, most_tokens_));
     if (packed) {
-      next_tokens.push_back(dataset_->sequence(index).labels);
+      TokenSequence sequence = dataset_->sequence(index);
+      encodings.push_back(encoding_of(std::move(sequence.tokens)));
+      next_tokens.push_back(std::move(sequence.labels));
     } else {
+      encodings.push_back(encode(*tokenizer_, dataset_->text(index), most_tokens_));
       labels.push_back(dataset_->label(index));
     }
   }

@@ -243,14 +243,16 @@ std::vector<double> measure_writing(const std::vector<Track>& tracks, Loader& lo
 }
 
 /// The relaxed form, in which tokens compete and are judged one by one too.
-Competition compete(const LoadedModel& model, Loader& loader) {
+Competition compete(const LoadedModel& model, Loader& loader, Reporter& reporter) {
   Answers answers;
   double macs = 0.0, dense_macs = 0.0, alike = 0.0;
-  int64_t tokens = 0;
+  int64_t tokens = 0, batches = 0;
   loader.start(0);
+  reporter.start("compete", loader.batches());
   while (const std::optional<Batch> batch = loader.next()) {
     Pass pass;
     pass.form = Form::kRelaxed;
+    pass.context.type = model.type;
     answers += compare(model.model->forward(batch->inputs, pass), batch->labels);
     macs += pass.ledger.macs().sum().item<double>();
     dense_macs += model.model->dense_macs(batch->inputs).sum().item<double>();
@@ -258,7 +260,9 @@ Competition compete(const LoadedModel& model, Loader& loader) {
       alike += routing.logits.ge(0.0).eq(routing.chosen).sum().item<double>();
       tokens += routing.chosen.numel();
     }
+    reporter.advance(++batches);
   }
+  reporter.finish();
   return {answers.accuracy(), answers.bits(), macs / dense_macs,
           alike / static_cast<double>(tokens)};
 }
@@ -349,7 +353,7 @@ Evaluation evaluate(const LoadedModel& model, const LoadedModel* dense, Loader& 
   }
   Evaluation evaluation;
   evaluation.indices = run_in_turn(tracks, loader, reporter);
-  if (model.mod && !model.mod->random) evaluation.competition = compete(model, loader);
+  if (model.mod && !model.mod->random) evaluation.competition = compete(model, loader, reporter);
   evaluation.broken = loader.broken();
   const std::vector<double> writing = measure_writing(tracks, loader);
   const auto finish = [&](size_t i) {

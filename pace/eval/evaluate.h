@@ -59,7 +59,7 @@ struct Result {
   double perplexity() const { return std::exp2(bits); }
   /// Of a model that writes: measured, after half of the first example; otherwise NaN.
   double tokens_per_second = std::numeric_limits<double>::quiet_NaN();
-  std::vector<StageUnits> units = {};      ///< stage by stage, where stages or steps halt
+  std::vector<StageUnits> units = {};      ///< of what halts or is routed, stage by stage
   std::vector<ExpertTokens> experts = {};  ///< block by block, where experts are in MLPs' place
   /// Share of the dense model's MACs that their halting units take, a part of macs_fraction. The
   /// SACT paper counts what is left: 2 * (macs_fraction - deciding_fraction) * dense MACs, in

@@ -417,7 +417,7 @@ LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint6
   };
   LoadedModel made = assemble(model.model->config(), kModelConfig,
                               std::make_unique<Parameters>(source, is_exit, seed),
-                              {.acm = model.acm, .exits = exits, .experts = model.experts});
+                              {.acm = model.acm, .exits = exits});
   made.preprocessor = model.preprocessor;
   made.tokenizer = model.tokenizer;
   return made;

@@ -218,20 +218,24 @@ Generated generate(const LoadedModel& model, double budget,
   return Generator(model, budget, prompts, options, on_token).run();
 }
 
-std::vector<int64_t> text_ends(const json& config) {
-  std::vector<int64_t> ends;
-  const auto add = [&ends](const json& value) {
-    if (value.is_number_integer()) ends.push_back(value.get<int64_t>());
-  };
-  for (const char* field : {"bos_token_id", "eos_token_id"}) {
-    const auto found = config.find(field);
-    if (found == config.end()) continue;
-    if (found->is_array()) {
-      for (const json& value : *found) add(value);
-    } else {
-      add(*found);
+std::vector<int64_t> token_ids(const json& config, const std::string& field) {
+  const auto found = config.find(field);
+  if (found == config.end() || found->is_null()) return {};
+  const json several = found->is_array() ? *found : json::array({*found});
+  const int64_t known = text_limits(config).vocabulary;
+  std::vector<int64_t> ids;
+  for (const json& id : several) {
+    if (!id.is_number_integer() || id < 0 || id >= known) {
+      fail("config.json: {} is {}, but the tokens are 0..{}", field, id.dump(), known - 1);
     }
+    ids.push_back(id.get<int64_t>());
   }
+  return ids;
+}
+
+std::vector<int64_t> text_ends(const json& config) {
+  std::vector<int64_t> ends = token_ids(config, "bos_token_id");
+  for (const int64_t id : token_ids(config, "eos_token_id")) ends.push_back(id);
   return ends;
 }
 

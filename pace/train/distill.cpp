@@ -175,8 +175,8 @@ class Distillation {
     phase.accumulate = options_.accumulate;
     phase.bf16 = options_.bf16;
     phase.seed = options_.seed;
-    phase.warmup_steps =
-        static_cast<int64_t>(epochs * static_cast<double>(loader_.batches()) * 0.05);
+    const int64_t steps = steps_of(loader_.batches(), options_.accumulate);
+    phase.warmup_steps = static_cast<int64_t>(epochs * static_cast<double>(steps) * 0.05);
     return phase;
   }
 

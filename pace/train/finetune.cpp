@@ -27,7 +27,7 @@ void check_classes(const LoadedModel& loaded, const Loader& loader) {
   const size_t data = loader.dataset().classes().size();
   if (model != data) {
     fail("the data set has {} classes, but the model has {}; they must be the same{}", data, model,
-         model == 0 ? ": a language model learns from text:FILE" : "");
+         model == 0 ? ": a language model learns from text:FILE or jsonl:FILE" : "");
   }
 }
 

@@ -61,9 +61,9 @@ Tensor teacher_loss(const LoadedModel& teacher, const Tensor& logits, const Batc
   {
     const at::NoGradGuard no_grad;
     Pass pass;
-    wanted = teacher.model->forward(batch.inputs, pass);
+    wanted = teacher.model->forward(batch.inputs.to(logits.device()), pass);
   }
-  return divergence(wanted, logits).masked_select(batch.labels.ge(0)).mean();
+  return divergence(wanted, logits).masked_select(batch.labels.ge(0).to(logits.device())).mean();
 }
 
 }  // namespace
@@ -74,12 +74,13 @@ void train_routing(LoadedModel& loaded, const RoutingTraining& options, Loader& 
     fail("the model has no routed blocks and no experts to train");
   check_classes(loaded, loader);
   const Model& model = *loaded.model;
+  const at::Device device = model.parameters().all().at(0).second.device();
   const auto objective = [&](const Batch& batch, at::Generator& generator) -> StepFigures {
     Pass pass;
     pass.form = Form::kRelaxed;
     pass.generator = generator;
     if (options.teacher) pass.slack = std::max(0.0, 1.0 - trainer.progress() / kFalling);
-    const Tensor logits = model.forward(batch.inputs, pass).to(at::kFloat);
+    const Tensor logits = model.forward(batch.inputs.to(device), pass).to(at::kFloat);
     const Tensor loss = answer_loss(logits, batch);
     StepFigures figures{{"loss", loss.item<double>()},
                         {"accuracy", accuracy(logits.detach(), batch.labels)},

@@ -98,8 +98,12 @@ class Phase {
         metrics_(std::move(metrics)),
         done_(done),
         device_(parameters.at(0).second.device()) {
+    if (options.accumulate < 1) {
+      fail("phase '{}' is to make a step of {} batches; 1 or more are possible", options.name,
+           options.accumulate);
+    }
     progress_.phase = options.name;
-    progress_.batches = (loader.batches() + options.accumulate - 1) / options.accumulate;
+    progress_.batches = steps_of(loader.batches(), options.accumulate);
     progress_.total = total_steps(options, progress_.batches);
     progress_.seed = options.seed;
     report_every_ = std::max<int64_t>(20, progress_.batches / 50);
@@ -218,9 +222,9 @@ std::vector<Batch> Phase::next_batches() {
 }
 
 StepFigures Phase::mean_gradient(const std::vector<Batch>& batches, const Objective& objective) {
-  const auto count = static_cast<double>(batches.size());
   auto number = static_cast<uint64_t>(progress_.step * options_.accumulate);
   StepFigures means;
+  std::map<std::string, double> counts;  // not every batch has every figure
   for (const Batch& batch : batches) {
     at::Generator generator =
         generator_for(device_, random_for({options_.seed, uint64_t{index_}, number++})());
@@ -228,9 +232,13 @@ StepFigures Phase::mean_gradient(const std::vector<Batch>& batches, const Object
     if (options_.bf16) autocast.emplace(true, device_.type());
     StepFigures figures = objective(batch, generator);
     if (const auto macs = figures.extract(kMacs)) progress_.macs += macs.mapped();
-    for (const auto& [name, value] : figures) means[name] += value / count;
+    for (const auto& [name, value] : figures) {
+      means[name] += value;
+      counts[name] += 1.0;
+    }
   }
-  if (batches.size() > 1) optimizer_.scale_gradients(1.0 / count);
+  for (auto& [name, value] : means) value /= counts[name];
+  if (batches.size() > 1) optimizer_.scale_gradients(1.0 / static_cast<double>(batches.size()));
   return means;
 }
 

@@ -26,6 +26,11 @@ struct PhaseOptions {
   uint64_t seed = 0;
 };
 
+/// Steps that so many batches make; the last one may have fewer of them.
+inline int64_t steps_of(int64_t batches, int64_t accumulate) {
+  return (batches + accumulate - 1) / accumulate;
+}
+
 /// Named figures of one step, written to metrics.jsonl as means over a reporting interval.
 using StepFigures = std::map<std::string, double>;
 
@@ -33,7 +38,7 @@ using StepFigures = std::map<std::string, double>;
 inline constexpr const char* kMacs = "macs";
 
 /// Computes the loss of a batch and leaves the gradients in the parameters (which were cleared).
-/// All its randomness comes from `generator`, which is seeded by (seed, phase, step): besides the
+/// All its randomness comes from `generator`, which is seeded by (seed, phase, batch): besides the
 /// tensors it changes, nothing needs to be stored to resume. A figure that is NaN or infinite ends
 /// the run with an Error. The figure kMacs is not averaged but summed up from the phase's
 /// beginning.

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <limits>
+#include <numbers>
 #include <set>
 
 #include "tests/eval/tiny.h"
@@ -51,6 +52,25 @@ Report small_report() {
                        .share = at::rand({2, 2})}};
   report.configuration = {{"model", "</pre><b>"}};
   return report;
+}
+
+TEST(Report, DrawsTheLossAgainstTrainingCompute) {
+  const TemporaryFolder folder;
+  write_text(
+      folder / "metrics.jsonl",
+      "{\"loss\": 1.5, \"macs\": 1e9, \"step\": 1}\n{\"held_out_bits\": 2.0, \"macs\": 2e9}\n"
+      "{\"loss\": 0.75, \"macs\": 3e9}\n{\"loss\"");
+  const TrainingCurve curve = read_training_curve("<mine>", folder.path());
+  ASSERT_EQ(curve.points.size(), 2) << "only lines with a loss";
+  EXPECT_DOUBLE_EQ(curve.points[1].first, 6 * 3e9);
+  EXPECT_DOUBLE_EQ(curve.points[1].second, 0.75 / std::numbers::ln2);
+  Report report = small_report();
+  report.training = {curve, read_training_curve("none", folder / "nowhere")};
+  const std::string html = render_report(report);
+  EXPECT_EQ(imbalance(html), "");
+  EXPECT_THAT(html, HasSubstr("&lt;mine&gt;: 1.082 bits after 1.8e+10 FLOPs"));
+  report.training.erase(report.training.begin());
+  EXPECT_THAT(render_report(report), Not(HasSubstr("Loss against training compute")));
 }
 
 TEST(Report, IsWellFormedAndEscapesWhatItIsGiven) {

@@ -80,15 +80,22 @@ TEST_F(TrainerTest, BatchesMakeOneStepWhereGradientsAccumulate) {
     loss.backward();
     return {{"loss", loss.item<double>()}, {kMacs, pass.ledger.macs().sum().item<double>()}};
   };
-  const auto trained = [&](int64_t batch, int64_t accumulate) {
+  const auto trained = [&](int64_t batch, int64_t accumulate, std::vector<int64_t> stops = {}) {
     model_ = toy::model();
     const TemporaryFolder folder;
-    PictureLoader loader(std::make_shared<toy::Stripes>(48), toy::processor(),
+    // 40 examples: the last step of an epoch has one batch of 4.
+    PictureLoader loader(std::make_shared<toy::Stripes>(40), toy::processor(),
                          {.batch = batch, .threads = 1, .shuffle = true, .seed = 5});
     PhaseOptions options;
     options.epochs = 2;
     options.accumulate = accumulate;
-    Trainer(folder.path(), {"train"}, parameters()).run(options, loader, everything(), objective);
+    stops.push_back(-1);
+    for (const int64_t stop : stops) {
+      Trainer trainer(folder.path(), {"train"}, parameters());
+      trainer.stop_after(stop);
+      trainer.run(options, loader, everything(), objective);
+      if (stop >= 0) model_ = toy::model();
+    }
     return std::pair(toy::copy(parameters()), lines_of(folder.path()).back());
   };
   const auto [whole, line] = trained(12, 1);
@@ -102,6 +109,14 @@ TEST_F(TrainerTest, BatchesMakeOneStepWhereGradientsAccumulate) {
   EXPECT_EQ(same_line["step"], 8);
   EXPECT_EQ(line["macs"], same_line["macs"]);
   EXPECT_NEAR(line["loss"].get<double>(), same_line["loss"].get<double>(), 1e-4);
+  const auto [resumed, resumed_line] = trained(4, 3, {3, 2});
+  EXPECT_TRUE(toy::same(parts, resumed));
+  EXPECT_EQ(same_line, resumed_line);
+  PictureLoader loader = toy::loader();
+  PhaseOptions none;
+  none.accumulate = 0;
+  EXPECT_THAT(error_of([&] { trainer().run(none, loader, everything(), objective); }),
+              HasSubstr("a step of 0 batches"));
 }
 
 TEST_F(TrainerTest, TrainsInBfloat16) {
