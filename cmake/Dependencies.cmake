@@ -31,6 +31,8 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(TurboJpeg REQUIRED IMPORTED_TARGET libturbojpeg)
 pkg_check_modules(Spng REQUIRED IMPORTED_TARGET spng)
 pkg_check_modules(Utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(Sndfile REQUIRED IMPORTED_TARGET sndfile)
+pkg_check_modules(Soxr REQUIRED IMPORTED_TARGET soxr)
 set(PACE_JPEG PkgConfig::TurboJpeg)
 set(PACE_SPNG PkgConfig::Spng)
 

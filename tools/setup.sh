@@ -5,8 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(g++ cmake ninja-build ccache pkg-config python3-venv nlohmann-json3-dev libcli11-dev libspng-dev
-  libturbojpeg0-dev libutf8proc-dev zlib1g-dev)
+packages=(g++ cmake ninja-build ccache pkg-config python3-venv nlohmann-json3-dev libcli11-dev libsndfile1-dev
+  libsoxr-dev libspng-dev libturbojpeg0-dev libutf8proc-dev zlib1g-dev)
 requirements=(requirements.txt)
 text=
 for purpose in "${@:-build}"; do

@@ -120,7 +120,7 @@ MapKind map_kind(const std::string& name, const std::string& where) {
 std::unique_ptr<TokenMap> dense_map(const MapSpec& spec, Parameters& parameters) {
   if (!spec.hidden) return std::make_unique<DenseLinear>(spec, parameters);
   const bool one_kernel = !spec.gated && !spec.transposed && spec.bias;
-  if (one_kernel && spec.activation == kernels::Activation::kGelu) {
+  if (one_kernel) {
     return std::make_unique<DenseMlp>(spec, parameters);
   }
   return std::make_unique<MlpOfProducts>(spec, parameters);

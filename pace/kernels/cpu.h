@@ -69,7 +69,7 @@ struct RaggedCall {
   const float* in_bias = nullptr;    ///< as many as the panels have columns
   const void* out_weight = nullptr;  ///< packed panels of outputs, cut as CpuKernels::depth says
   const float* offsets = nullptr;    ///< [most+1, out_width]
-  bool gelu = false;
+  Activation activation = Activation::kIdentity;  ///< of the hidden units
   const void* dense_weight = nullptr;  ///< packed panels of outputs
 };
 

@@ -137,7 +137,7 @@ Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learne
   call.in_bias = learners.in_bias_.const_data_ptr<float>();
   call.out_weight = learners.out_weight_.const_data_ptr();
   call.offsets = learners.offsets_.const_data_ptr<float>();
-  call.gelu = learners.activation_ == Activation::kGelu;
+  call.activation = learners.activation_;
   const bool has_dense = learners.dense_weight_.defined();
   if (has_dense) call.dense_weight = learners.dense_weight_.const_data_ptr();
 

@@ -20,6 +20,7 @@ std::vector<MapSpec> block_specs(const EncoderShape& shape, const BlockNames& na
     made.hidden = hidden;
     made.bias = hidden > 0 || kind == MapKind::kOutput || shape.qkv_bias;
     made.dense_names = std::move(dense_names);
+    made.activation = shape.activation;
     made.deviation = shape.initializer_range;
     return made;
   };

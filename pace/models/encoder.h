@@ -14,6 +14,7 @@ namespace pace {
 struct EncoderShape {
   int64_t dim = 0, layers = 0, heads = 0, hidden = 0;
   bool qkv_bias = true;
+  kernels::Activation activation = kernels::Activation::kGelu;  ///< of the MLPs
   /// Whether norms come after the residual sums, x = norm(x + f(x)), as in BERT, or before the
   /// maps, x += f(norm(x)).
   bool post_norm = false;

@@ -12,6 +12,7 @@
 #include "pace/base/error.h"
 #include "pace/models/bert.h"
 #include "pace/models/decoder.h"
+#include "pace/models/kwt.h"
 #include "pace/models/labels.h"
 #include "pace/models/lstm.h"
 #include "pace/models/resnet.h"
@@ -38,6 +39,8 @@ constexpr std::array kFamilies{
            false, make_bert},
     Family{"roberta", "roberta.", "RobertaForSequenceClassification", "RobertaModel",
            "classifier.out_proj.", true, false, make_bert},
+    Family{"kwt", "", "KWTForAudioClassification", "KWTModel", "classifier.", false, false,
+           make_kwt},
     Family{"lstm", "", "LSTMForSequenceClassification", "LSTMModel", "classifier.", true, false,
            make_lstm},
     Family{"lstm-lm", "", "LSTMForCausalLM", "LSTMModel", "decoder.", true, true, make_lstm},

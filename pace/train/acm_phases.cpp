@@ -46,7 +46,17 @@ double squared_deviation(const Tensor& rows) {
 
 Tensor activation_gradient(const Tensor& gradient, const Tensor& before,
                            kernels::Activation activation) {
-  return activation == kernels::Activation::kGelu ? at::gelu_backward(gradient, before) : gradient;
+  switch (activation) {
+    case kernels::Activation::kIdentity:
+      return gradient;
+    case kernels::Activation::kGelu:
+      return at::gelu_backward(gradient, before);
+    case kernels::Activation::kGeluTanh:
+      return at::gelu_backward(gradient, before, "tanh");
+    case kernels::Activation::kSilu:
+      return at::silu_backward(gradient, before);
+  }
+  return gradient;
 }
 
 void accumulate(const Tensor& parameter, const Tensor& gradient) {

@@ -1,0 +1,129 @@
+#include "pace/io/audio.h"
+
+#include <gmock/gmock.h>
+#include <sndfile.h>
+
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "tests/error_of.h"
+#include "tests/temporary_folder.h"
+
+namespace pace {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Sounds : public ::testing::Test {
+ protected:
+  /// Interleaved samples into a file of a kind (SF_FORMAT_...).
+  fs::path write(const std::string& name, int kind, const std::vector<float>& samples,
+                 int channels = 1, int rate = 16000) {
+    const fs::path path = folder_ / name;
+    SF_INFO info{};
+    info.samplerate = rate;
+    info.channels = channels;
+    info.format = kind;
+    SNDFILE* file = sf_open(path.c_str(), SFM_WRITE, &info);
+    EXPECT_NE(file, nullptr) << sf_strerror(nullptr);
+    sf_write_float(file, samples.data(), std::ssize(samples));
+    sf_close(file);
+    return path;
+  }
+
+  std::string refused(const fs::path& path) {
+    return error_of([&] { load_audio(path); });
+  }
+
+  TemporaryFolder folder_;
+};
+
+constexpr int kWav = SF_FORMAT_WAV | SF_FORMAT_PCM_16, kFlac = SF_FORMAT_FLAC | SF_FORMAT_PCM_16;
+
+std::vector<float> wave(int64_t samples) {
+  std::vector<float> values;
+  for (int64_t i = 0; i < samples; ++i) {
+    values.push_back(0.5F * std::sin(0.1F * static_cast<float>(i)));
+  }
+  return values;
+}
+
+TEST_F(Sounds, OfAllWidthsAreTheSame) {
+  const std::vector<float> samples = wave(500);
+  const at::Tensor expected = at::tensor(samples);
+  const std::vector<std::pair<int, double>> kinds{{kWav, 1e-4},
+                                                  {kFlac, 1e-4},
+                                                  {SF_FORMAT_WAV | SF_FORMAT_PCM_U8, 1e-2},
+                                                  {SF_FORMAT_WAV | SF_FORMAT_PCM_24, 1e-6},
+                                                  {SF_FORMAT_FLAC | SF_FORMAT_PCM_24, 1e-6},
+                                                  {SF_FORMAT_WAV | SF_FORMAT_FLOAT, 1e-9}};
+  for (const auto& [kind, most] : kinds) {
+    const Audio audio = load_audio(write("a", kind, samples));
+    EXPECT_EQ(audio.rate, 16000);
+    ASSERT_EQ(audio.samples.numel(), 500);
+    EXPECT_LE((audio.samples - expected).abs().max().item<double>(), most) << std::hex << kind;
+  }
+}
+
+TEST_F(Sounds, OfIntegersAreDividedByTheirFullScale) {
+  const Audio audio = load_audio(write("a.wav", kWav, {-1.0F, 0.5F, 0.25F}));
+  EXPECT_EQ(audio.samples[0].item<float>(), -1.0F);
+  EXPECT_NEAR(audio.samples[1].item<double>() * 32768, 16384, 1.0);
+}
+
+TEST_F(Sounds, OfSeveralChannelsAreMixed) {
+  const Audio audio =
+      load_audio(write("a.wav", SF_FORMAT_WAV | SF_FORMAT_FLOAT, {0.5F, 0.1F, -0.2F, 0.4F}, 2));
+  EXPECT_TRUE(at::allclose(audio.samples, at::tensor({0.3F, 0.1F})));
+}
+
+TEST_F(Sounds, AreReadPieceByPiece) {
+  const fs::path path = write("a.flac", kFlac, wave(1000));
+  AudioFile file(path);
+  EXPECT_EQ(file.samples(), 1000);
+  std::vector<at::Tensor> pieces;
+  for (at::Tensor piece = file.read(300); piece.numel() > 0; piece = file.read(300)) {
+    pieces.push_back(piece);
+  }
+  ASSERT_EQ(pieces.size(), 4U);
+  EXPECT_EQ(pieces.back().numel(), 100);
+  EXPECT_TRUE(at::cat(pieces).equal(load_audio(path).samples));
+}
+
+TEST_F(Sounds, AreResampledWithoutWhatTheRateCannotHold) {
+  const auto tone = [](double hertz, int64_t rate) {
+    const at::Tensor time = at::arange(rate).to(at::kDouble) / static_cast<double>(rate);
+    return Audio{(2 * std::numbers::pi * hertz * time).sin().to(at::kFloat), rate};
+  };
+  const auto middle = [](const at::Tensor& samples) {
+    return samples.slice(0, samples.numel() / 4, 3 * samples.numel() / 4);
+  };
+  const Audio low = resampled(tone(440, 44100), 16000);
+  ASSERT_EQ(low.samples.numel(), 16000);
+  EXPECT_LT((middle(low.samples) - middle(tone(440, 16000).samples)).abs().max().item<double>(),
+            1e-3);
+  const Audio high = resampled(tone(10000, 44100), 16000);
+  EXPECT_LT(middle(high.samples).abs().max().item<double>(), 1e-3) << "above 8 kHz";
+  EXPECT_EQ(resampled(low, 16000).samples.data_ptr(), low.samples.data_ptr());
+}
+
+TEST_F(Sounds, ThatAreBrokenAreNamed) {
+  EXPECT_THAT(refused(folder_ / "none.wav"), HasSubstr("there is no such file"));
+  write_text(folder_ / "text.wav", "not a sound at all, but a text of some length");
+  EXPECT_THAT(refused(folder_ / "text.wav"), HasSubstr("WAV and FLAC are understood"));
+  write_text(folder_ / "empty.wav", "");
+  EXPECT_THAT(refused(folder_ / "empty.wav"), HasSubstr("empty.wav"));
+  EXPECT_THAT(refused(write("no.wav", kWav, {})), HasSubstr("holds no samples"));
+  EXPECT_THAT(refused(write("nan.wav", SF_FORMAT_WAV | SF_FORMAT_FLOAT,
+                            {0.0F, std::numeric_limits<float>::quiet_NaN()})),
+              HasSubstr("no numbers or infinite"));
+  for (const auto& [name, kind] : {std::pair{"cut.wav", kWav}, std::pair{"cut.flac", kFlac}}) {
+    const fs::path path = write(name, kind, wave(20000));
+    fs::resize_file(path, fs::file_size(path) / 2);
+    EXPECT_THAT(refused(path), ::testing::AnyOf(HasSubstr("is cut off"), HasSubstr("is damaged")));
+  }
+}
+
+}  // namespace
+}  // namespace pace
