@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "pace/base/error.h"
+#include "tests/error_of.h"
 #include "tests/models/small_decoder.h"
 #include "tests/models/small_lstm.h"
 #include "tests/reference.h"
