@@ -93,6 +93,11 @@ std::shared_ptr<const Dataset> examples_for(const LoadedModel& model, const std:
   Packing packing{length, options.stride ? options.stride : length};
   const std::vector<int64_t> ends = token_ids(config, "eos_token_id");
   if (!ends.empty()) packing.separator = ends.front();
+  const int64_t known = text_limits(config).vocabulary;
+  if (packing.separator >= known) {
+    fail("'{}': eos_token_id is {}, but the tokens are 0..{}", folder, *packing.separator,
+         known - 1);
+  }
   return pack(std::move(dataset), *tokenizer_of(model, folder), packing);
 }
 

@@ -287,11 +287,12 @@ std::string routing_section(const Report& report) {
 std::string training_section(const Report& report) {
   const std::string chart = charts::loss_over_training(report.training);
   if (chart.empty()) return {};
-  return page::section("Loss against training compute",
-                       "Cross-entropy of the training text as it was met, since the model it began from "
-                       "and without a teacher's passes. A training step takes three times the "
-                       "operations of its forward pass, 2 FLOPs each.",
-                       chart);
+  return page::section(
+      "Loss against training compute",
+      "Cross-entropy of the training text as it was met, since the model it began from "
+      "and without a teacher's passes. A training step takes three times the "
+      "operations of its forward pass, 2 FLOPs each.",
+      chart);
 }
 
 std::string header(const Report& report) {

@@ -53,8 +53,8 @@ Generated generate(const LoadedModel& model, double budget,
                    const std::vector<std::vector<int64_t>>& prompts,
                    const GenerationOptions& options, const OnToken& on_token = {});
 
-/// Those that the field of a config names: an id, several, or none. Throws Error for one that is
-/// not in the vocabulary.
+/// The tokens that a field of a config names: one, several, or none. Throws Error for what is no
+/// token's number.
 std::vector<int64_t> token_ids(const json& config, const std::string& field);
 /// The tokens of a config that begin or end a text, at which a continuation stops.
 std::vector<int64_t> text_ends(const json& config);

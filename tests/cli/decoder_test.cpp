@@ -226,6 +226,13 @@ TEST(DecoderCommand, NamesWhatItCannotDo) {
   PACE_EXPECT_FAILS(pace("predict --tokens 4 --model " + Workspace::get().dense() + " x.png"), 2,
                     "models that write");
 
+  json architecture = json::parse(read_text(writing.path("config.json")));
+  architecture["eos_token_id"] = 256;
+  write_text(writing.path("eos.json"), architecture.dump());
+  PACE_EXPECT_FAILS(
+      pace("train --architecture " + writing.path("eos.json") + " --tokenizer " +
+           writing.path("dense") + " --data " + writing.data() + " --out " + writing.path("no")),
+      1, "eos_token_id is 256, but the tokens are 0..255");
   const std::string eval =
       "eval --model " + writing.path("dense") + " --data " + writing.data() + " ";
   PACE_EXPECT_FAILS(pace(eval + "--sequence 301"), 1, "takes 300 tokens at most");

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "pace/base/error.h"
+#include "tests/error_of.h"
 #include "tests/models/small_decoder.h"
 #include "tests/models/small_lstm.h"
 #include "tests/reference.h"
@@ -144,6 +145,10 @@ TEST(Generate, RefusesWhatMakesNoSense) {
 TEST(Generate, FindsWhatEndsATextInAConfig) {
   EXPECT_THAT(text_ends({{"bos_token_id", 1}, {"eos_token_id", {2, 7}}}), ElementsAre(1, 2, 7));
   EXPECT_THAT(text_ends({{"bos_token_id", nullptr}}), ElementsAre());
+  EXPECT_THAT(error_of([] {
+                text_ends({{"eos_token_id", "</s>"}});
+              }),
+              HasSubstr("eos_token_id is \"</s>\""));
 }
 
 }  // namespace
