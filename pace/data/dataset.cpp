@@ -18,21 +18,28 @@ namespace {
 /// What begins with a dot is not meant to be seen (".ipynb_checkpoints", macOS's "._photo.jpg").
 bool hidden(const fs::path& path) { return path.filename().native().starts_with('.'); }
 
-bool is_picture(const fs::path& path) {
+/// What the folders of classes hold.
+struct Kind {
+  const char* name;   ///< of the dataset
+  const char* files;  ///< in messages
+  std::set<std::string> extensions;
+};
+
+bool is_of(const Kind& kind, const fs::path& path) {
   std::string extension = path.extension().string();
   for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
+  return kind.extensions.contains(extension);
 }
 
-/// The pictures below `folder`, sorted, so that their order does not depend on the file system.
-std::vector<fs::path> pictures_below(const fs::path& folder) {
+/// The files below `folder`, sorted, so that their order does not depend on the file system.
+std::vector<fs::path> files_below(const fs::path& folder, const Kind& kind) {
   std::vector<fs::path> found;
   const auto follow = fs::directory_options::follow_directory_symlink;
   for (auto it = fs::recursive_directory_iterator(folder, follow);
        it != fs::recursive_directory_iterator(); ++it) {
     if (hidden(it->path())) {
       it.disable_recursion_pending();
-    } else if (it->is_regular_file() && is_picture(it->path())) {
+    } else if (it->is_regular_file() && is_of(kind, it->path())) {
       found.push_back(it->path());
     }
   }
@@ -40,12 +47,14 @@ std::vector<fs::path> pictures_below(const fs::path& folder) {
   return found;
 }
 
-class ImageFolder : public Dataset {
+/// A folder of files for each class.
+class ClassFolders : public Dataset {
  public:
-  explicit ImageFolder(const fs::path& root) {
+  ClassFolders(const fs::path& root, const Kind& kind) {
     if (!fs::exists(root)) fail("there is no folder {}", root.string());
     if (!fs::is_directory(root)) {
-      fail("{} is not a folder; images: takes a folder with a folder per class", root.string());
+      fail("{} is not a folder; {}: takes a folder with a folder per class", root.string(),
+           kind.name);
     }
     std::vector<fs::path> folders;
     for (const auto& entry : fs::directory_iterator(root)) {
@@ -53,36 +62,48 @@ class ImageFolder : public Dataset {
     }
     std::sort(folders.begin(), folders.end());
     if (folders.size() < 2) {
-      fail("{} has {} folders of classes; images: needs at least two, each with JPEG or PNG files",
-           root.string(), folders.size());
+      fail("{} has {} folders of classes; {}: needs at least two, each with {} files",
+           root.string(), folders.size(), kind.name, kind.files);
     }
-    for (const auto& folder : folders) add_class(folder);
+    for (const auto& folder : folders) add_class(folder, kind);
   }
 
   int64_t size() const override { return static_cast<int64_t>(paths_.size()); }
-  Image image(int64_t index) const override {
-    return load_image(paths_.at(static_cast<size_t>(index)));
-  }
   int64_t label(int64_t index) const override { return labels_.at(static_cast<size_t>(index)); }
-  std::string name(int64_t index) const override {
-    return paths_.at(static_cast<size_t>(index)).string();
-  }
+  std::string name(int64_t index) const override { return path(index).string(); }
   const std::vector<std::string>& classes() const override { return classes_; }
 
+ protected:
+  const fs::path& path(int64_t index) const { return paths_.at(static_cast<size_t>(index)); }
+
  private:
-  void add_class(const fs::path& folder) {
-    const auto pictures = pictures_below(folder);
-    if (pictures.empty()) {
-      fail("{} holds no JPEG or PNG files; every folder of a class needs some", folder.string());
+  void add_class(const fs::path& folder, const Kind& kind) {
+    const auto files = files_below(folder, kind);
+    if (files.empty()) {
+      fail("{} holds no {} files; every folder of a class needs some", folder.string(), kind.files);
     }
-    paths_.insert(paths_.end(), pictures.begin(), pictures.end());
-    labels_.insert(labels_.end(), pictures.size(), static_cast<int64_t>(classes_.size()));
+    paths_.insert(paths_.end(), files.begin(), files.end());
+    labels_.insert(labels_.end(), files.size(), static_cast<int64_t>(classes_.size()));
     classes_.push_back(folder.filename().string());
   }
 
   std::vector<fs::path> paths_;
   std::vector<int64_t> labels_;
   std::vector<std::string> classes_;
+};
+
+class ImageFolder : public ClassFolders {
+ public:
+  explicit ImageFolder(const fs::path& root)
+      : ClassFolders(root, {"images", "JPEG or PNG", {".jpg", ".jpeg", ".png"}}) {}
+  Image image(int64_t index) const override { return load_image(path(index)); }
+};
+
+class AudioFolder : public ClassFolders {
+ public:
+  explicit AudioFolder(const fs::path& root)
+      : ClassFolders(root, {"audio", "WAV or FLAC", {".wav", ".flac"}}) {}
+  Audio audio(int64_t index) const override { return load_audio(path(index)); }
 };
 
 class IdxDataset : public Dataset {
@@ -152,6 +173,7 @@ class Subset : public Dataset {
 
   int64_t size() const override { return static_cast<int64_t>(indices_.size()); }
   Image image(int64_t index) const override { return whole_->image(at(index)); }
+  Audio audio(int64_t index) const override { return whole_->audio(at(index)); }
   Text text(int64_t index) const override { return whole_->text(at(index)); }
   TokenSequence sequence(int64_t index) const override { return whole_->sequence(at(index)); }
   int64_t label(int64_t index) const override { return whole_->label(at(index)); }
@@ -193,6 +215,10 @@ Text Dataset::text(int64_t index) const {
   fail("{} is a picture, not a text; the model reads text", name(index));
 }
 
+Audio Dataset::audio(int64_t index) const {
+  fail("{} is no sound; the model listens to sounds", name(index));
+}
+
 TokenSequence Dataset::sequence(int64_t index) const {
   fail("{} is no sequence of tokens; a language model learns from text:FILE or jsonl:FILE",
        name(index));
@@ -202,11 +228,13 @@ std::shared_ptr<const Dataset> open_dataset(const std::string& spec) {
   const auto colon = spec.find(':');
   const std::string kind = spec.substr(0, colon);
   const std::string path = colon == std::string::npos ? "" : spec.substr(colon + 1);
-  static const std::set<std::string> kKinds{"images", "idx", "tsv", "csv", "text", "jsonl"};
+  static const std::set<std::string> kKinds{"images", "idx",  "audio", "tsv",
+                                            "csv",    "text", "jsonl"};
   if (path.empty() || !kKinds.contains(kind)) {
     throw UsageError(fmt::format(
         "'{}' names no dataset; give images:DIR (a folder per class of JPEG and PNG files), "
-        "idx:PREFIX (PREFIX-images-idx3-ubyte and PREFIX-labels-idx1-ubyte, or .gz), tsv:FILE or "
+        "idx:PREFIX (PREFIX-images-idx3-ubyte and PREFIX-labels-idx1-ubyte, or .gz), audio:DIR (a "
+        "folder per class of WAV and FLAC files), tsv:FILE or "
         "csv:FILE (a header with the column 'label', and a text or a pair per line), text:FILE "
         "(plain text) or jsonl:FILE (an object with the field 'text' per line)",
         spec));
@@ -217,6 +245,7 @@ std::shared_ptr<const Dataset> open_dataset(const std::string& spec) {
     if (kind == "text") return open_text(path);
     if (kind == "jsonl") return open_jsonl(path);
     if (kind == "idx") return std::make_shared<IdxDataset>(path);
+    if (kind == "audio") return std::make_shared<AudioFolder>(path);
     return std::make_shared<ImageFolder>(path);
   } catch (const fs::filesystem_error& error) {
     fail("cannot read the dataset {}: {}", spec, error.what());

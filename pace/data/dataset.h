@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "pace/base/progress.h"
+#include "pace/io/audio.h"
 #include "pace/io/image.h"
 
 namespace pace {
@@ -32,6 +33,8 @@ class Dataset {
   virtual Image image(int64_t index) const;
   /// Throws Error when this holds pictures.
   virtual Text text(int64_t index) const;
+  /// Throws Error naming the file when it cannot be read, or when this holds no sounds.
+  virtual Audio audio(int64_t index) const;
   /// Throws Error unless this holds packed texts.
   virtual TokenSequence sequence(int64_t index) const;
   virtual int64_t label(int64_t index) const = 0;  ///< 0 where there are no classes
@@ -44,6 +47,7 @@ class Dataset {
 /// Opens `kind:path`:
 ///   images:DIR   a folder per class (sorted by name) of JPEG and PNG files, at any depth below it
 ///   idx:PREFIX   PREFIX-images-idx3-ubyte[.gz] and PREFIX-labels-idx1-ubyte[.gz]
+///   audio:DIR    a folder per class (sorted by name) of WAV and FLAC files, at any depth below it
 ///   tsv:FILE     a header line, then a line per text: fields between tabs, taken as they are
 ///   csv:FILE     the same between commas, where a field may stand in double quotes
 ///   text:FILE    plain text without classes: one document
