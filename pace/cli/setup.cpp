@@ -85,7 +85,7 @@ std::shared_ptr<const Dataset> examples_for(const LoadedModel& model, const std:
     throw UsageError("--sequence and --stride are for language models");
   }
   if (!language_model || !dataset->classes().empty()) return dataset;
-  const int64_t context = text_limits(config).tokens;
+  const auto [context, known] = text_limits(config);
   const int64_t length = options.sequence ? options.sequence : std::min(kSequence, context);
   if (length > context) {
     fail("--sequence {}: the model of '{}' takes {} tokens at most", length, folder, context);
@@ -93,7 +93,6 @@ std::shared_ptr<const Dataset> examples_for(const LoadedModel& model, const std:
   Packing packing{length, options.stride ? options.stride : length};
   const std::vector<int64_t> ends = token_ids(config, "eos_token_id");
   if (!ends.empty()) packing.separator = ends.front();
-  const int64_t known = text_limits(config).vocabulary;
   if (packing.separator >= known) {
     fail("'{}': eos_token_id is {}, but the tokens are 0..{}", folder, *packing.separator,
          known - 1);

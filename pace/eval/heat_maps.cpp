@@ -156,7 +156,7 @@ std::vector<TextMap::Routed> routed_of(const LoadedModel& model, const Ledger& l
 }
 
 /// What the tokens of a pass ran.
-Ponder steps_of(const LoadedModel& model, const Ledger& ledger) {
+Ponder what_ran(const LoadedModel& model, const Ledger& ledger) {
   if (!ledger.ponders().empty()) return ledger.ponders().front();
   Ponder steps{.stage = "mlps",
                .units = at::zeros({ledger.sequences().rows()}, at::kLong),
@@ -189,7 +189,7 @@ std::vector<TextMap> text_maps(const LoadedModel& model, const Tokenizer& tokeni
     const Encoding encoding = encode(dataset, index, tokenizer, most);
     Pass pass = model.pass_at(budget);
     model.model->forward(pad_tokens({encoding}), pass);
-    const Ponder steps = steps_of(model, pass.ledger);
+    const Ponder steps = what_ran(model, pass.ledger);
     maps.push_back({dataset.name(index),
                     model.halting ? "steps"
                     : model.mod   ? "blocks"

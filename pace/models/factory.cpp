@@ -6,12 +6,12 @@
 #include <array>
 #include <charconv>
 #include <numeric>
-#include <set>
 #include <utility>
 
 #include "pace/base/error.h"
 #include "pace/models/bert.h"
 #include "pace/models/decoder.h"
+#include "pace/models/folder_source.h"
 #include "pace/models/kwt.h"
 #include "pace/models/labels.h"
 #include "pace/models/lstm.h"
@@ -87,52 +87,6 @@ bool is_mod(const std::string& name) { return name.starts_with("mod."); }
 bool is_router(const std::string& name) {
   return name.starts_with("experts.") && name.ends_with(".router.weight");
 }
-
-/// Which tensors of a folder may stay unused, by their names without the backbone's prefix.
-using Expected = std::function<bool(std::string_view)>;
-
-/// The tensors of a folder by the names of the classifier model, whether or not the folder has the
-/// backbone's prefix, with a note of those that were asked for.
-class FolderSource {
- public:
-  FolderSource(const WeightFiles& files, std::string prefix)
-      : files_(files), prefix_(std::move(prefix)) {}
-
-  std::optional<Tensor> find(const std::string& name) {
-    std::string stored = name;
-    if (!files_.contains(stored) && name.starts_with(prefix_)) stored = name.substr(prefix_.size());
-    if (!files_.contains(stored)) return std::nullopt;
-    asked_.insert(stored);
-    return files_.tensor(stored);
-  }
-
-  /// Throws Error naming tensors that no parameter asked for, except those `expected` says may be
-  /// there.
-  void check_leftovers(const std::string& where, const Expected& expected) const {
-    std::vector<std::string> unknown;
-    for (const std::string& name : files_.names()) {
-      if (asked_.contains(name)) continue;
-      std::string_view bare = name;
-      if (bare.starts_with(prefix_)) bare.remove_prefix(prefix_.size());
-      if (!expected(bare)) unknown.push_back(name);
-    }
-    if (unknown.empty()) return;
-    const size_t shown = std::min<size_t>(unknown.size(), 3);
-    const auto end = unknown.begin() + static_cast<std::ptrdiff_t>(shown);
-    fail(
-        "{}: {} tensor(s) that the model of this config does not have, such as '{}'; config and "
-        "weights contradict each other",
-        where, unknown.size(), fmt::join(unknown.begin(), end, "', '"));
-  }
-
-  /// Lets go of the files: the model has copies.
-  void close() { files_ = WeightFiles(); }
-
- private:
-  WeightFiles files_;
-  std::string prefix_;
-  std::set<std::string> asked_;
-};
 
 /// What makes a model adaptive.
 struct Methods {
@@ -329,6 +283,16 @@ HeadNames head_names(const WeightSource& known) {
   return {};
 }
 
+/// A model made from another one, for the same inputs.
+LoadedModel remake(const LoadedModel& model, json config, std::unique_ptr<Parameters> parameters,
+                   Methods methods) {
+  LoadedModel made =
+      assemble(std::move(config), kModelConfig, std::move(parameters), std::move(methods));
+  made.preprocessor = model.preprocessor;
+  made.tokenizer = model.tokenizer;
+  return made;
+}
+
 }  // namespace
 
 bool is_head(std::string_view name) {
@@ -418,12 +382,8 @@ LoadedModel build_exits(const LoadedModel& model, const ExitConfig& exits, uint6
     const auto begin = head.find(name.substr(layer, part - layer));
     return begin == head.end() ? std::nullopt : known(begin->second + name.substr(part));
   };
-  LoadedModel made = assemble(model.model->config(), kModelConfig,
-                              std::make_unique<Parameters>(source, is_exit, seed),
-                              {.acm = model.acm, .exits = exits});
-  made.preprocessor = model.preprocessor;
-  made.tokenizer = model.tokenizer;
-  return made;
+  return remake(model, model.model->config(), std::make_unique<Parameters>(source, is_exit, seed),
+                {.acm = model.acm, .exits = exits});
 }
 
 LoadedModel build_halting(const LoadedModel& model, const HaltingConfig& halting, uint64_t seed,
@@ -433,13 +393,9 @@ LoadedModel build_halting(const LoadedModel& model, const HaltingConfig& halting
     fail("{} steps were asked for, which only an LSTM repeats", steps);
   }
   if (steps > 0) config["ponder_steps"] = steps;
-  LoadedModel made =
-      assemble(config, kModelConfig,
-               std::make_unique<Parameters>(weights_of(*model.model), is_halting, seed),
-               {.halting = halting});
-  made.preprocessor = model.preprocessor;
-  made.tokenizer = model.tokenizer;
-  return made;
+  return remake(model, config,
+                std::make_unique<Parameters>(weights_of(*model.model), is_halting, seed),
+                {.halting = halting});
 }
 
 LoadedModel build_mod(const LoadedModel& model, ModConfig mod, uint64_t seed) {
@@ -451,12 +407,8 @@ LoadedModel build_mod(const LoadedModel& model, ModConfig mod, uint64_t seed) {
   if (mod.blocks.empty()) {
     mod.blocks = ModConfig::every_other(DecoderConfig::from_json(config, kModelConfig).layers);
   }
-  LoadedModel made = assemble(config, kModelConfig,
-                              std::make_unique<Parameters>(weights_of(*model.model), is_mod, seed),
-                              {.mod = std::move(mod), .experts = model.experts});
-  made.preprocessor = model.preprocessor;
-  made.tokenizer = model.tokenizer;
-  return made;
+  return remake(model, config, std::make_unique<Parameters>(weights_of(*model.model), is_mod, seed),
+                {.mod = std::move(mod), .experts = model.experts});
 }
 
 LoadedModel build_experts(const LoadedModel& model, ExpertsConfig experts, uint64_t seed) {
@@ -473,12 +425,8 @@ LoadedModel build_experts(const LoadedModel& model, ExpertsConfig experts, uint6
     const auto origin = origins.find(name);
     return known(origin == origins.end() ? name : origin->second);
   };
-  LoadedModel made =
-      assemble(config, kModelConfig, std::make_unique<Parameters>(source, is_router, seed),
-               {.mod = model.mod, .experts = std::move(experts)});
-  made.preprocessor = model.preprocessor;
-  made.tokenizer = model.tokenizer;
-  return made;
+  return remake(model, config, std::make_unique<Parameters>(source, is_router, seed),
+                {.mod = model.mod, .experts = std::move(experts)});
 }
 
 std::unique_ptr<Model> build_model(const json& config, const std::string& where,
