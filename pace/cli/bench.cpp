@@ -85,7 +85,7 @@ at::Tensor random_input(const LoadedModel& model, const std::string& folder, int
   if (lengths.most > 0) {
     return random_tokens(lengths, batch, integer_field(config, "vocab_size", "config.json"));
   }
-  std::vector<int64_t> shape = input_shape(processor_of(model, folder));
+  std::vector<int64_t> shape = input_shape(model, folder);
   shape[0] = batch;
   return at::randn(shape);
 }
@@ -233,7 +233,7 @@ void Bench::measure(const LoadedModel& model, const LoadedModel& dense, const st
 }
 
 std::vector<Lengths> Bench::lengths_for(const LoadedModel& model) const {
-  if (!reads_text(model.model->config())) {
+  if (!model.reads_text()) {
     if (!lengths_.empty()) throw UsageError("--tokens is for models that read text");
     return {Lengths{}};
   }

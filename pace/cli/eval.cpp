@@ -236,14 +236,14 @@ void Eval::report(const LoadedModel& model, const Dataset& dataset, const Evalua
   if (by_place && model.preprocessor && heat_maps_ > 0) {
     page.heat_map_budget = half.budget;
     page.heat_maps =
-        heat_maps(model, processor_of(model, model_), dataset, half.budget, heat_maps_, 0);
+        heat_maps(model, image_processor_of(model, model_), dataset, half.budget, heat_maps_, 0);
   }
   if (has_text_maps(model) && heat_maps_ > 0) {
     page.heat_map_budget = half.budget;
     page.text_maps =
         text_maps(model, *tokenizer_of(model, model_), dataset, half.budget, heat_maps_, 0);
   }
-  if (model.exits && reads_text(model.model->config())) {
+  if (model.exits && model.reads_text()) {
     page.examples_budget = half.budget;
     page.text_examples = text_examples(half, evaluation.indices, dataset, labels, kTexts);
   }
@@ -263,7 +263,7 @@ int Eval::run(Terminal& terminal) {
   if (!dense_folder_.empty()) {
     dense_ = load_dense(dense_folder_, "--dense names the original it was made from");
     dense_->type = type_;
-    const bool text = reads_text(model.model->config()) && reads_text(dense_->model->config());
+    const bool text = model.reads_text() && dense_->reads_text();
     if (text && text_limits(dense_->model->config()).vocabulary !=
                     text_limits(model.model->config()).vocabulary) {
       fail("'{}' and '{}' have different vocabularies; --dense must be the original of --model",

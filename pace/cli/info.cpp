@@ -35,13 +35,14 @@ json describe_modules(const LoadedModel& loaded) {
   return modules;
 }
 
-/// The size pictures have when they reach the model: by the preprocessor, else by the config.
-std::vector<int64_t> shape_of(const LoadedModel& loaded) {
+/// The size pictures and sounds have when they reach the model: by the preprocessor, else by the
+/// config.
+std::vector<int64_t> shape_of(const LoadedModel& loaded, const std::string& folder) {
+  if (loaded.preprocessor) return input_shape(loaded, folder);
   const json& config = loaded.model->config();
-  const int64_t channels = channels_of(config);
-  if (loaded.preprocessor) return input_shape(ImageProcessor(*loaded.preprocessor, channels));
-  const int64_t size = integer_field(config, "image_size", "config.json");
-  return {1, channels, size, size};
+  const auto field = [&](const char* name) { return integer_field(config, name, "config.json"); };
+  if (loaded.modality() == Modality::kSound) return {1, field("num_frames"), field("num_mfcc")};
+  return {1, channels_of(config), field("image_size"), field("image_size")};
 }
 
 /// Of a text whose cost is given: the usual length, or the most the model takes.
@@ -50,15 +51,27 @@ int64_t tokens_of(const LoadedModel& loaded) {
 }
 
 /// What the model is given, by its size.
-at::Tensor example_of(const LoadedModel& loaded) {
-  if (!reads_text(loaded.model->config())) return at::empty(shape_of(loaded));
+at::Tensor example_of(const LoadedModel& loaded, const std::string& folder) {
+  if (!loaded.reads_text()) return at::empty(shape_of(loaded, folder));
   return at::zeros({1, tokens_of(loaded), 2}, at::kLong);
 }
 
-json describe_input(const LoadedModel& loaded) {
-  if (reads_text(loaded.model->config())) return {{"tokens", tokens_of(loaded)}};
-  const std::vector<int64_t> shape = shape_of(loaded);
+json describe_input(const LoadedModel& loaded, const std::string& folder) {
+  if (loaded.reads_text()) return {{"tokens", tokens_of(loaded)}};
+  const std::vector<int64_t> shape = shape_of(loaded, folder);
+  if (loaded.modality() == Modality::kSound) return {{"frames", shape[1]}, {"features", shape[2]}};
   return {{"channels", shape[1]}, {"height", shape[2]}, {"width", shape[3]}};
+}
+
+/// The input in words.
+std::string shown_input(const json& input) {
+  const auto field = [&](const char* name) { return input[name].get<int64_t>(); };
+  if (input.contains("tokens")) return fmt::format("a text of {} tokens", field("tokens"));
+  if (input.contains("frames")) {
+    return fmt::format("a sound of {} frames, {} features", field("frames"), field("features"));
+  }
+  return fmt::format("{} x {} pixels, {} channels", field("height"), field("width"),
+                     field("channels"));
 }
 
 json describe(const std::string& folder) {
@@ -68,10 +81,10 @@ json describe(const std::string& folder) {
                {"architecture", config.value("architectures", json::array({""})).at(0)},
                {"adaptive", loaded.adaptive()},
                {"parameters", loaded.model->parameters().count()},
-               {"input", describe_input(loaded)},
-               {"dense_macs", loaded.model->dense_macs(example_of(loaded)).item<double>()},
+               {"input", describe_input(loaded, folder)},
+               {"dense_macs", loaded.model->dense_macs(example_of(loaded, folder)).item<double>()},
                {"labels", loaded.model->labels()},
-               {"vocabulary", reads_text(config) ? json(text_limits(config).vocabulary) : json()},
+               {"vocabulary", loaded.reads_text() ? json(text_limits(config).vocabulary) : json()},
                {"files", file_sizes(folder)}};
   if (loaded.acm) {
     info["acm"] = loaded.acm->to_json();
@@ -95,11 +108,7 @@ void print(const json& info) {
   line("architecture", info["architecture"].get<std::string>() +
                            (info["adaptive"].get<bool>() ? ", adaptive" : ", dense"));
   line("parameters", with_prefix(info["parameters"].get<double>()));
-  const json& input = info["input"];
-  line("input", input.contains("tokens")
-                    ? fmt::format("a text of {} tokens", input["tokens"].get<int64_t>())
-                    : fmt::format("{} x {} pixels, {} channels", input["height"].get<int64_t>(),
-                                  input["width"].get<int64_t>(), input["channels"].get<int64_t>()));
+  line("input", shown_input(info["input"]));
   line("dense cost",
        with_prefix(info["dense_macs"].get<double>()) + "MACs for it (1 MAC = 2 FLOPs)");
   if (info["labels"].empty()) {

@@ -13,7 +13,9 @@
 #include "pace/cli/budgets.h"
 #include "pace/cli/continuation.h"
 #include "pace/cli/setup.h"
+#include "pace/cli/stream.h"
 #include "pace/cli/table.h"
+#include "pace/data/audio_windows.h"
 #include "pace/data/text_loader.h"
 #include "pace/eval/evaluate.h"
 
@@ -27,33 +29,54 @@ struct Prediction {
   std::vector<StageUnits> units;  ///< of a model whose stages or steps halt
 };
 
-/// What a model is asked, as it takes it.
-using Prepare = std::function<at::Tensor(const std::string& input)>;
+/// What a model is asked, as it takes it, and between which seconds of a sound that lies.
+struct Question {
+  at::Tensor input;
+  double begin = 0.0, end = 0.0;
+};
+
+/// Makes questions of an input: one, or of a sound one for each window, as soon as it is there.
+using Ask = std::function<void(const Question&)>;
+using Prepare = std::function<void(const std::string& input, const Ask& ask)>;
 
 Prepare prepare_pictures(const ImageProcessor& processor) {
-  return [processor](const std::string& path) { return processor(load_image(path)).unsqueeze(0); };
+  return [processor](const std::string& path, const Ask& ask) {
+    ask({processor(load_image(path)).unsqueeze(0)});
+  };
+}
+
+/// Sounds by their files, or standard input's.
+Prepare prepare_sounds(const AudioProcessor& processor, const StreamOptions& stream) {
+  return [processor, stream](const std::string& input, const Ask& ask) {
+    const std::unique_ptr<AudioSource> source = stream.open(input, processor.rate());
+    AudioWindows windows(*source, processor.rate(), processor.samples(),
+                         stream.hop(processor.rate(), processor.samples()));
+    while (const std::optional<AudioWindow> window = windows.next()) {
+      ask({processor(processor.fit(window->audio)).unsqueeze(0), window->begin, window->end});
+    }
+  };
 }
 
 /// A tab stands between the texts of a pair.
 Prepare prepare_texts(std::shared_ptr<const Tokenizer> tokenizer, int64_t most_tokens) {
-  return [tokenizer = std::move(tokenizer), most_tokens](const std::string& line) {
+  return [tokenizer = std::move(tokenizer), most_tokens](const std::string& line, const Ask& ask) {
     if (!is_utf8(line)) fail("bytes that are no UTF-8");
     if (line.find_first_not_of(" \t\r") == std::string::npos) fail("there is no text");
     Text text{line.substr(0, line.find('\t'))};
     if (text.first.size() < line.size()) text.second = line.substr(text.first.size() + 1);
-    return pad_tokens({encode(*tokenizer, text, most_tokens)});
+    ask({pad_tokens({encode(*tokenizer, text, most_tokens)})});
   };
 }
 
 /// A text to be continued, of which the end counts, behind the tokens that begin every text.
 Prepare prepare_prompts(std::shared_ptr<const Tokenizer> tokenizer, int64_t most_tokens) {
-  return [tokenizer = std::move(tokenizer), most_tokens](const std::string& text) {
+  return [tokenizer = std::move(tokenizer), most_tokens](const std::string& text, const Ask& ask) {
     Encoding encoding = encode_prompt(*tokenizer, text);
     const int64_t extra = std::max<int64_t>(0, std::ssize(encoding.ids) - most_tokens);
     const auto own = encoding.ids.begin() + std::ssize(tokenizer->encode("", most_tokens).ids);
     encoding.ids.erase(own, own + extra);
     encoding.types.resize(encoding.ids.size());
-    return pad_tokens({encoding});
+    ask({pad_tokens({encoding})});
   };
 }
 
@@ -106,7 +129,10 @@ std::vector<std::string> tokens_of(const Tokenizer& tokenizer, int64_t vocabular
 class Predict : public Command {
  public:
   void declare(CLI::App& app) override {
-    app.add_option("inputs", inputs_, "pictures, JPEG or PNG; for a model that reads text, texts");
+    app.add_option("inputs", inputs_,
+                   "pictures, JPEG or PNG; for a model that reads text, texts; for one that hears, "
+                   "WAV or FLAC files, or - for raw samples from standard input (16 bits, "
+                   "little-endian, one channel)");
     app.add_option("--lines", lines_,
                    "a file with a text on each line, a tab between those of a pair (-: standard "
                    "input)");
@@ -119,6 +145,7 @@ class Predict : public Command {
                    "classes to give probabilities of, best first (0: all with --json, else one)")
         ->check(at_least(0));
     continuation_.declare(app);
+    stream_.declare(app);
     threads_.declare(app);
   }
 
@@ -126,10 +153,14 @@ class Predict : public Command {
     threads_.apply();
     LoadedModel model = load_model(fs::path(model_));
     model.type = type_;
-    const bool text = reads_text(model.model->config());
+    const bool text = model.reads_text();
+    sound_ = model.modality() == Modality::kSound;
+    if (!sound_) stream_.refuse();
     if (!lines_.empty() && !text) throw UsageError("--lines is for models that read text");
     if (inputs_.empty() && lines_.empty()) {
-      throw UsageError(text ? "give texts, or --lines FILE" : "give pictures, JPEG or PNG");
+      throw UsageError(text     ? "give texts, or --lines FILE"
+                       : sound_ ? "give sounds, WAV or FLAC, or - for standard input"
+                                : "give pictures, JPEG or PNG");
     }
     const double budget = budget_.budgets(model).front();
     model.pass_at(budget);  // an impossible budget is no fault of the first input
@@ -141,7 +172,9 @@ class Predict : public Command {
     each_input(text, [&](const std::string& input, const std::string& place) {
       ++asked;
       try {
-        print(input, predict(model, budget, prepare(input)), labels);
+        prepare(input, [&](const Question& question) {
+          print(input, question, predict(model, budget, question.input), labels);
+        });
       } catch (const Error& error) {
         terminal.warn(place + error.what());
         ++failed;
@@ -154,7 +187,7 @@ class Predict : public Command {
  private:
   /// Continues all texts, so many at once.
   int write(const LoadedModel& model, double budget, Terminal& terminal) const {
-    if (!reads_text(model.model->config())) throw UsageError("--tokens is for models that write");
+    if (!model.reads_text()) throw UsageError("--tokens is for models that write");
     const Writer writer(model, tokenizer_of(model, model_), budget, continuation_, json_);
     int64_t asked = 0, failed = 0;
     Writer::Batch batch;
@@ -186,7 +219,8 @@ class Predict : public Command {
   /// Of a language model, `labels` become its tokens.
   Prepare prepare_for(const LoadedModel& model, std::vector<std::string>& labels) const {
     const json& config = model.model->config();
-    if (!reads_text(config)) return prepare_pictures(processor_of(model, model_));
+    if (sound_) return prepare_sounds(audio_processor_of(model, model_), stream_);
+    if (!model.reads_text()) return prepare_pictures(image_processor_of(model, model_));
     const auto tokenizer = tokenizer_of(model, model_);
     const TextLimits limits = text_limits(config);
     if (!language_model_) return prepare_texts(tokenizer, limits.tokens);
@@ -234,17 +268,20 @@ class Predict : public Command {
     }
   }
 
-  void print(const std::string& input, const Prediction& prediction,
+  void print(const std::string& input, const Question& question, const Prediction& prediction,
              const std::vector<std::string>& labels) const {
     const float* p = prediction.probabilities.const_data_ptr<float>();
     const std::vector<int64_t> order = ranking(prediction.probabilities, answers());
     if (!json_) {
-      std::cout << input << ":";
+      std::cout << input;
+      if (sound_) std::cout << fmt::format(" {:.2f}-{:.2f} s", question.begin, question.end);
+      std::cout << ":";
       for (const int64_t c : order) {
         std::cout << fmt::format(" {} {}", shown(labels.at(c)), percent(p[c]));
       }
-      std::cout << fmt::format(" ({} of the dense operations{})\n",
-                               percent(prediction.macs_fraction), depth_of(prediction));
+      std::cout << fmt::format(" ({} of the dense operations{})", percent(prediction.macs_fraction),
+                               depth_of(prediction))
+                << std::endl;  // whoever listens to a stream need not wait
       return;
     }
     json object = {{"input", input},
@@ -252,13 +289,14 @@ class Predict : public Command {
                    {"probabilities", probabilities(order, p, labels)},
                    {"macs", prediction.macs},
                    {"macs_fraction", prediction.macs_fraction}};
+    if (sound_) object.update({{"begin", question.begin}, {"end", question.end}});
     if (prediction.blocks) object["blocks"] = *prediction.blocks;
     if (!prediction.units.empty()) object["units"] = to_json(prediction.units);
     if (logits_) {
       const float* logits = prediction.logits.const_data_ptr<float>();
       object["logits"] = std::vector<float>(logits, logits + prediction.logits.numel());
     }
-    std::cout << dump(object) << "\n";
+    std::cout << dump(object) << std::endl;
   }
 
   std::vector<std::string> inputs_;
@@ -266,9 +304,10 @@ class Predict : public Command {
   at::ScalarType type_ = at::kFloat;
   BudgetOptions budget_;
   ContinuationOptions continuation_;
+  StreamOptions stream_;
   ThreadOptions threads_;
   int64_t top_ = 0;
-  bool json_ = false, logits_ = false, language_model_ = false;
+  bool json_ = false, logits_ = false, language_model_ = false, sound_ = false;
 };
 
 }  // namespace

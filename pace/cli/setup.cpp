@@ -6,6 +6,7 @@
 
 #include "pace/base/error.h"
 #include "pace/cli/command.h"
+#include "pace/data/audio_loader.h"
 #include "pace/data/packed_text.h"
 #include "pace/data/picture_loader.h"
 #include "pace/data/text_loader.h"
@@ -34,6 +35,7 @@ class Relabelled : public Dataset {
 
   int64_t size() const override { return dataset_->size(); }
   Image image(int64_t index) const override { return dataset_->image(index); }
+  Audio audio(int64_t index) const override { return dataset_->audio(index); }
   Text text(int64_t index) const override { return dataset_->text(index); }
   int64_t label(int64_t index) const override {
     return label_of_class_.at(static_cast<size_t>(dataset_->label(index)));
@@ -74,13 +76,19 @@ json without_free_options(json options) {
   return options;
 }
 
+const json& preprocessor_of(const LoadedModel& model, const std::string& folder) {
+  if (model.preprocessor) return *model.preprocessor;
+  fail("'{}' has no preprocessor_config.json, which says how {} are prepared", folder,
+       model.modality() == Modality::kSound ? "sounds" : "pictures");
+}
+
 }  // namespace
 
 std::shared_ptr<const Dataset> examples_for(const LoadedModel& model, const std::string& folder,
                                             std::shared_ptr<const Dataset> dataset,
                                             const DataOptions& options) {
   const json& config = model.model->config();
-  const bool language_model = reads_text(config) && model.model->labels().empty();
+  const bool language_model = model.reads_text() && model.model->labels().empty();
   if (!language_model && (options.sequence || options.stride)) {
     throw UsageError("--sequence and --stride are for language models");
   }
@@ -148,12 +156,12 @@ int64_t channels_of(const json& config) {
   return integer_field(config, "num_channels", "config.json", 3);
 }
 
-ImageProcessor processor_of(const LoadedModel& model, const std::string& folder) {
-  if (!model.preprocessor) {
-    fail("'{}' has no preprocessor_config.json, which says how pictures are resized and normalised",
-         folder);
-  }
-  return ImageProcessor(*model.preprocessor, channels_of(model.model->config()));
+ImageProcessor image_processor_of(const LoadedModel& model, const std::string& folder) {
+  return ImageProcessor(preprocessor_of(model, folder), channels_of(model.model->config()));
+}
+
+AudioProcessor audio_processor_of(const LoadedModel& model, const std::string& folder) {
+  return AudioProcessor(preprocessor_of(model, folder));
 }
 
 std::shared_ptr<const Tokenizer> tokenizer_of(const LoadedModel& model, const std::string& folder) {
@@ -169,16 +177,26 @@ std::shared_ptr<const Tokenizer> tokenizer_of(const LoadedModel& model, const st
 std::unique_ptr<Loader> make_loader(const LoadedModel& model, const std::string& folder,
                                     std::shared_ptr<const Dataset> dataset,
                                     const LoaderOptions& options, Reporter& reporter) {
-  const json& config = model.model->config();
-  if (reads_text(config)) {
-    return std::make_unique<TextLoader>(std::move(dataset), tokenizer_of(model, folder),
-                                        text_limits(config).tokens, options);
+  switch (model.modality()) {
+    case Modality::kText:
+      return std::make_unique<TextLoader>(std::move(dataset), tokenizer_of(model, folder),
+                                          text_limits(model.model->config()).tokens, options);
+    case Modality::kSound:
+      return std::make_unique<AudioLoader>(std::move(dataset), audio_processor_of(model, folder),
+                                           options);
+    case Modality::kPicture:
+      break;
   }
-  return std::make_unique<PictureLoader>(std::move(dataset), processor_of(model, folder), options,
-                                         reporter);
+  return std::make_unique<PictureLoader>(std::move(dataset), image_processor_of(model, folder),
+                                         options, reporter);
 }
 
-std::vector<int64_t> input_shape(const ImageProcessor& processor) {
+std::vector<int64_t> input_shape(const LoadedModel& model, const std::string& folder) {
+  if (model.modality() == Modality::kSound) {
+    const AudioProcessor processor = audio_processor_of(model, folder);
+    return {1, processor.frames(), processor.features()};
+  }
+  const ImageProcessor processor = image_processor_of(model, folder);
   return {1, processor.channels(), processor.height(), processor.width()};
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "pace/cli/options.h"
+#include "pace/data/audio_processor.h"
 #include "pace/data/image_processor.h"
 #include "pace/data/tokenizer.h"
 #include "pace/models/factory.h"
@@ -44,8 +45,9 @@ std::shared_ptr<const Dataset> open_data_for(const LoadedModel& model, const std
 /// The folder's model. Throws Error when it is adaptive; `purpose` says who needs a dense one.
 LoadedModel load_dense(const std::string& folder, const std::string& purpose);
 
-/// How the model wants its pictures prepared. Throws Error when its folder did not say.
-ImageProcessor processor_of(const LoadedModel& model, const std::string& folder);
+/// How the model wants its pictures or sounds prepared. Throws Error when its folder did not say.
+ImageProcessor image_processor_of(const LoadedModel& model, const std::string& folder);
+AudioProcessor audio_processor_of(const LoadedModel& model, const std::string& folder);
 int64_t channels_of(const json& config);
 /// How texts become tokens of the model. Throws Error when the folder has no tokeniser, or one with
 /// more tokens than the model knows.
@@ -54,8 +56,9 @@ std::shared_ptr<const Tokenizer> tokenizer_of(const LoadedModel& model, const st
 std::unique_ptr<Loader> make_loader(const LoadedModel& model, const std::string& folder,
                                     std::shared_ptr<const Dataset> dataset,
                                     const LoaderOptions& options, Reporter& reporter);
-/// [1, channels, height, width]: a picture as it comes out of the processor.
-std::vector<int64_t> input_shape(const ImageProcessor& processor);
+/// Of one picture, [1, channels, height, width], or sound, [1, frames, features], as it comes out
+/// of the processor.
+std::vector<int64_t> input_shape(const LoadedModel& model, const std::string& folder);
 
 /// The last part of a folder's path: what to call the model in it.
 std::string folder_name(const std::string& folder);

@@ -102,14 +102,14 @@ json Train::preprocessor_for(const LoadedModel& loaded) const {
     preprocessor = *loaded.preprocessor;
   } else {
     throw UsageError(
-        "nothing says how pictures are prepared: give --preprocessor FILE with the fields of a "
+        "nothing says how inputs are prepared: give --preprocessor FILE with the fields of a "
         "preprocessor_config.json");
   }
   return image_size_ > 0 ? with_image_size(std::move(preprocessor), image_size_) : preprocessor;
 }
 
 std::string Train::prepare_inputs(LoadedModel& loaded) const {
-  if (reads_text(loaded.model->config())) {
+  if (loaded.reads_text()) {
     const std::string folder = tokenizer_.empty() ? model_ : tokenizer_;
     if (folder.empty()) {
       throw UsageError("nothing says how texts become tokens: give --tokenizer FOLDER");
@@ -118,9 +118,8 @@ std::string Train::prepare_inputs(LoadedModel& loaded) const {
     return folder;
   }
   loaded.preprocessor = preprocessor_for(loaded);
-  const ImageProcessor processor(*loaded.preprocessor, channels_of(loaded.model->config()));
-  loaded.model->dense_macs(
-      at::empty(input_shape(processor)));  // refuses a size the model cannot take
+  // Refuses a size that the model cannot take.
+  loaded.model->dense_macs(at::empty(input_shape(loaded, model_)));
   return model_;
 }
 

@@ -172,7 +172,7 @@ Ponder what_ran(const LoadedModel& model, const Ledger& ledger) {
 }  // namespace
 
 bool has_text_maps(const LoadedModel& model) {
-  const bool steps = model.halting && reads_text(model.model->config());
+  const bool steps = model.halting && model.reads_text();
   return steps || model.mod || may_skip_mlps(model);
 }
 

@@ -12,15 +12,29 @@ std::string quoted(const std::string& text) {
   return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+/// What models of a kind are called and given.
+struct Words {
+  const char *task, *kind, *input;
+};
+Words words_for(const LoadedModel& model) {
+  const char* text = "'A text.'";
+  if (model.model->labels().empty()) return {"text-generation", "language model", text};
+  switch (model.modality()) {
+    case Modality::kText:
+      return {"text-classification", "text classifier", text};
+    case Modality::kSound:
+      return {"audio-classification", "sound classifier", "sound.wav"};
+    case Modality::kPicture:
+      break;
+  }
+  return {"image-classification", "image classifier", "picture.jpg"};
+}
+
 std::string front_matter(const ModelCard& card, const LoadedModel& model) {
   std::string out = "---\nlibrary_name: pace\n";
   if (!card.license.empty()) out += fmt::format("license: {}\n", quoted(card.license));
   if (!card.base_model.empty()) out += fmt::format("base_model: {}\n", quoted(card.base_model));
-  const bool text = reads_text(model.model->config());
-  const char* task = model.model->labels().empty() ? "text-generation"
-                     : text                        ? "text-classification"
-                                                   : "image-classification";
-  out += fmt::format("pipeline_tag: {}\n", task);
+  out += fmt::format("pipeline_tag: {}\n", words_for(model).task);
   if (model.adaptive()) out += "tags:\n- adaptive-computation\n";
   if (!card.datasets.empty()) {
     out += "datasets:\n";
@@ -53,8 +67,7 @@ std::string method(const LoadedModel& model) {
   }
   if (model.halting) {
     say(fmt::format("{}, by method {}",
-                    reads_text(model.model->config())
-                        ? "every token decides how often its time step is computed"
+                    model.reads_text() ? "every token decides how often its time step is computed"
                     : model.halting->by_position()
                         ? "every position of a picture decides how many residual units of each "
                           "stage run"
@@ -85,10 +98,7 @@ std::string description(const ModelCard& card, const LoadedModel& model) {
   const std::string shape =
       fmt::format("{:.1f} M parameters{}", model.model->parameters().count() / 1e6,
                   classes > 0 ? fmt::format(", {} classes", classes) : "");
-  const bool text = reads_text(model.model->config());
-  const char* kind = classes == 0 ? "language model"
-                     : text       ? "text classifier"
-                                  : "image classifier";
+  const char* kind = words_for(model).kind;
   if (!model.adaptive()) return fmt::format("A dense {}{} ({}).\n", kind, made, shape);
   return fmt::format(
       "An adaptive {}{} ({}): {}. One set of weights serves every budget, the wanted mean share of "
@@ -98,8 +108,8 @@ std::string description(const ModelCard& card, const LoadedModel& model) {
 
 std::string usage(const LoadedModel& model) {
   const char* budget = model.adaptive() ? " --budget 0.5" : "";
-  const char* input = reads_text(model.model->config()) ? "'A text.'" : "picture.jpg";
-  return fmt::format("\n## Use\n\n    pace predict --model .{} {}\n", budget, input);
+  return fmt::format("\n## Use\n\n    pace predict --model .{} {}\n", budget,
+                     words_for(model).input);
 }
 
 std::string results(const ModelCard& card, const Calibration& calibration) {

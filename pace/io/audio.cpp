@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
-#include <string>
+#include <cmath>
+#include <utility>
+#include <vector>
 
 #include "pace/base/error.h"
 
@@ -79,18 +81,105 @@ Audio load_audio(const fs::path& path) {
   return {file.read(file.samples()), file.rate()};
 }
 
+at::Tensor PcmStream::read(int64_t most) {
+  const at::Tensor samples = at::empty({most}, at::kShort);
+  stream_.read(reinterpret_cast<char*>(samples.mutable_data_ptr<int16_t>()), 2 * most);
+  const auto bytes = static_cast<int64_t>(stream_.gcount());
+  if (bytes % 2) fail("{} ends in the middle of a sample of 16 bits", name_);
+  return samples.narrow(0, 0, bytes / 2).to(at::kFloat) / 32768.0;
+}
+
+struct ResampledSource::Soxr {
+  soxr_t handle = nullptr;
+
+  explicit Soxr(soxr_t made) : handle(made) {}
+  Soxr(const Soxr&) = delete;
+  Soxr& operator=(const Soxr&) = delete;
+  ~Soxr() { soxr_delete(handle); }
+
+  /// What follows from more samples; from none (null), what was kept back until the end.
+  at::Tensor process(const float* samples, size_t count) {
+    constexpr size_t kChunk = 8192;
+    std::vector<at::Tensor> parts;
+    for (size_t done = kChunk; count > 0 || done == kChunk;) {
+      const at::Tensor out = at::empty({kChunk}, at::kFloat);
+      size_t taken = 0;
+      const soxr_error_t error = soxr_process(handle, samples, count, &taken,
+                                              out.mutable_data_ptr<float>(), kChunk, &done);
+      if (error) fail("cannot resample: {}", error);
+      if (samples) samples += taken;
+      count -= taken;
+      parts.push_back(out.narrow(0, 0, static_cast<int64_t>(done)));
+    }
+    return at::cat(parts);
+  }
+};
+
+ResampledSource::ResampledSource(AudioSource& source, int64_t rate)
+    : source_(source), rate_(rate), ready_(at::empty({0}, at::kFloat)) {
+  if (source.rate() == rate) return;
+  soxr_error_t error = nullptr;
+  const soxr_t made = soxr_create(static_cast<double>(source.rate()), static_cast<double>(rate), 1,
+                                  &error, nullptr, nullptr, nullptr);
+  if (error) {
+    fail("cannot resample from {} to {} samples per second: {}", source.rate(), rate, error);
+  }
+  soxr_ = std::make_unique<Soxr>(made);
+}
+
+ResampledSource::~ResampledSource() = default;
+
+at::Tensor ResampledSource::convert(const at::Tensor& samples) {
+  if (!soxr_) return samples;
+  const at::Tensor in = samples.contiguous();
+  const at::Tensor out =
+      soxr_->process(in.const_data_ptr<float>(), static_cast<size_t>(in.numel()));
+  return ended_ ? at::cat({out, soxr_->process(nullptr, 0)}) : out;
+}
+
+at::Tensor ResampledSource::read(int64_t most) {
+  while (ready_.numel() < most && !ended_) {
+    const double wanted = static_cast<double>(most - ready_.numel()) *
+                          static_cast<double>(source_.rate()) / static_cast<double>(rate_);
+    const auto chunk = static_cast<int64_t>(std::ceil(wanted));
+    const at::Tensor more = source_.read(chunk);
+    ended_ = more.numel() < chunk;
+    ready_ = at::cat({ready_, convert(more)});
+  }
+  const int64_t taken = std::min(most, ready_.numel());
+  const at::Tensor samples = ready_.narrow(0, 0, taken);
+  ready_ = ready_.narrow(0, taken, ready_.numel() - taken);
+  return samples;
+}
+
+namespace {
+
+class SamplesInMemory : public AudioSource {
+ public:
+  explicit SamplesInMemory(Audio audio) : audio_(std::move(audio)) {}
+
+  int64_t rate() const override { return audio_.rate; }
+  at::Tensor read(int64_t most) override {
+    const int64_t taken = std::min(most, audio_.samples.numel() - read_);
+    read_ += taken;
+    return audio_.samples.narrow(0, read_ - taken, taken);
+  }
+
+ private:
+  Audio audio_;
+  int64_t read_ = 0;
+};
+
+}  // namespace
+
 Audio resampled(const Audio& audio, int64_t rate) {
   if (audio.rate == rate) return audio;
-  const auto from = static_cast<double>(audio.rate), to = static_cast<double>(rate);
-  const at::Tensor in = audio.samples.contiguous();
-  const auto most = static_cast<int64_t>(static_cast<double>(in.numel()) * to / from + 0.5);
-  const at::Tensor out = at::zeros({most}, at::kFloat);
-  size_t done = 0;
-  const soxr_error_t error = soxr_oneshot(
-      from, to, 1, in.const_data_ptr<float>(), static_cast<size_t>(in.numel()), nullptr,
-      out.mutable_data_ptr<float>(), static_cast<size_t>(most), &done, nullptr, nullptr, nullptr);
-  if (error) fail("cannot resample from {} to {} samples per second: {}", from, to, error);
-  return {out.narrow(0, 0, static_cast<int64_t>(done)), rate};
+  SamplesInMemory source(audio);
+  // One sample more than there are, so that the end is seen.
+  const auto most =
+      static_cast<int64_t>(std::ceil(static_cast<double>(audio.samples.numel() + 1) *
+                                     static_cast<double>(rate) / static_cast<double>(audio.rate)));
+  return {ResampledSource(source, rate).read(most), rate};
 }
 
 }  // namespace pace

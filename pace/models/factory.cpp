@@ -27,30 +27,32 @@ struct Family {
   const char *type, *prefix;  ///< the prefix stands in front of the backbone's tensors
   const char *classifier, *backbone;
   std::string_view last;  ///< layer, whose rows are the classes, or the tokens of the vocabulary
-  bool reads_text, language_model;
+  Modality modality;
+  bool language_model;
   decltype(&make_vit) make;
 };
+constexpr auto kPicture = Modality::kPicture, kText = Modality::kText, kSound = Modality::kSound;
 constexpr std::array kFamilies{
-    Family{"vit", "vit.", "ViTForImageClassification", "ViTModel", "classifier.", false, false,
+    Family{"vit", "vit.", "ViTForImageClassification", "ViTModel", "classifier.", kPicture, false,
            make_vit},
-    Family{"dinov2", "dinov2.", "Dinov2ForImageClassification", "Dinov2Model", "classifier.", false,
-           false, make_vit},
-    Family{"bert", "bert.", "BertForSequenceClassification", "BertModel", "classifier.", true,
+    Family{"dinov2", "dinov2.", "Dinov2ForImageClassification", "Dinov2Model", "classifier.",
+           kPicture, false, make_vit},
+    Family{"bert", "bert.", "BertForSequenceClassification", "BertModel", "classifier.", kText,
            false, make_bert},
     Family{"roberta", "roberta.", "RobertaForSequenceClassification", "RobertaModel",
-           "classifier.out_proj.", true, false, make_bert},
-    Family{"kwt", "", "KWTForAudioClassification", "KWTModel", "classifier.", false, false,
+           "classifier.out_proj.", kText, false, make_bert},
+    Family{"kwt", "", "KWTForAudioClassification", "KWTModel", "classifier.", kSound, false,
            make_kwt},
-    Family{"lstm", "", "LSTMForSequenceClassification", "LSTMModel", "classifier.", true, false,
+    Family{"lstm", "", "LSTMForSequenceClassification", "LSTMModel", "classifier.", kText, false,
            make_lstm},
-    Family{"lstm-lm", "", "LSTMForCausalLM", "LSTMModel", "decoder.", true, true, make_lstm},
-    Family{"gpt2", "transformer.", "GPT2LMHeadModel", "GPT2Model", "lm_head.", true, true,
+    Family{"lstm-lm", "", "LSTMForCausalLM", "LSTMModel", "decoder.", kText, true, make_lstm},
+    Family{"gpt2", "transformer.", "GPT2LMHeadModel", "GPT2Model", "lm_head.", kText, true,
            make_decoder},
-    Family{"llama", "model.", "LlamaForCausalLM", "LlamaModel", "lm_head.", true, true,
+    Family{"llama", "model.", "LlamaForCausalLM", "LlamaModel", "lm_head.", kText, true,
            make_decoder},
     Family{"resnet-cifar", "", "ResNetCifarForImageClassification", "ResNetCifarModel", "linear.",
-           false, false, make_resnet},
-    Family{"resnet-torchvision", "", "ResNet", "ResNetModel", "fc.", false, false, make_resnet},
+           kPicture, false, make_resnet},
+    Family{"resnet-torchvision", "", "ResNet", "ResNetModel", "fc.", kPicture, false, make_resnet},
 };
 
 /// The family of a config. Throws Error listing what is supported.
@@ -436,7 +438,9 @@ std::unique_ptr<Model> build_model(const json& config, const std::string& where,
       .make(config, where, std::move(parameters), build_map, build_depth);
 }
 
-bool reads_text(const json& config) { return family_of(config, kModelConfig).reads_text; }
+Modality LoadedModel::modality() const {
+  return family_of(model->config(), kModelConfig).modality;
+}
 
 TextLimits text_limits(const json& config) {
   if (family_of(config, kModelConfig).make == make_lstm) {

@@ -11,6 +11,9 @@
 
 namespace pace {
 
+/// What a model is given.
+enum class Modality { kPicture, kText, kSound };
+
 /// A model as it lies in a folder: dense, or with its adaptive parts under config["pace"].
 struct LoadedModel {
   std::unique_ptr<Model> model;
@@ -25,6 +28,8 @@ struct LoadedModel {
   std::map<std::string, std::string> tokenizer;  ///< its files, which a saved model takes along
   at::ScalarType type = at::kFloat;              ///< of the products of a pass
 
+  Modality modality() const;
+  bool reads_text() const { return modality() == Modality::kText; }
   bool adaptive() const { return acm || experts || exits || halting || mod; }
   /// A pass ready for inference at `budget`: told budget and price from the calibration. Throws
   /// Error when a dense model is asked for less than 1, or the budget is not in (0, 1].
@@ -85,8 +90,6 @@ std::unique_ptr<Model> build_model(const json& config, const std::string& where,
 /// backbone alone need not have.
 bool is_head(std::string_view name);
 
-/// Whether a model of this config takes tokens of text and not pictures.
-bool reads_text(const json& config);
 /// Most tokens of a text that a model of such a config takes, and how many tokens it knows.
 struct TextLimits {
   int64_t tokens = 0, vocabulary = 0;

@@ -1,0 +1,39 @@
+#include "pace/cli/stream.h"
+
+#include <cmath>
+#include <iostream>
+
+#include "pace/base/error.h"
+
+namespace pace::cli {
+
+void StreamOptions::declare(CLI::App& app) {
+  app.add_option("--hop", hop_,
+                 "sounds: seconds from the beginning of one window to the next (0: half a window)")
+      ->check(at_least(0));
+  app.add_option("--rate", rate_, "samples per second of standard input (0: as the model wants)")
+      ->check(at_least(0));
+}
+
+void StreamOptions::refuse() const {
+  if (hop_ > 0.0 || rate_ > 0) throw UsageError("--hop and --rate are for models that hear");
+}
+
+std::unique_ptr<AudioSource> StreamOptions::open(const std::string& input, int64_t rate) const {
+  if (input != "-") return std::make_unique<AudioFile>(input);
+  return std::make_unique<PcmStream>(std::cin, "standard input", rate_ > 0 ? rate_ : rate);
+}
+
+int64_t StreamOptions::hop(int64_t rate, int64_t length) const {
+  if (hop_ == 0.0) return std::max<int64_t>(1, length / 2);
+  const auto samples = static_cast<int64_t>(std::llround(hop_ * static_cast<double>(rate)));
+  if (samples < 1 || samples > length) {
+    throw UsageError(
+        fmt::format("--hop {} s: the model hears {:.3g} s at a time, and windows must "
+                    "not be further apart, nor lie on each other",
+                    hop_, static_cast<double>(length) / static_cast<double>(rate)));
+  }
+  return samples;
+}
+
+}  // namespace pace::cli
