@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <sstream>
 
 #include "tests/error_of.h"
 #include "tests/temporary_folder.h"
@@ -68,8 +69,8 @@ TEST_F(Sounds, OfAllWidthsAreTheSame) {
 
 TEST_F(Sounds, OfIntegersAreDividedByTheirFullScale) {
   const Audio audio = load_audio(write("a.wav", kWav, {-1.0F, 0.5F, 0.25F}));
-  EXPECT_EQ(audio.samples[0].item<float>(), -1.0F);
-  EXPECT_NEAR(audio.samples[1].item<double>() * 32768, 16384, 1.0);
+  EXPECT_EQ(audio.samples[0].item<float>(), -32767.0F / 32768.0F) << "how -1 is written";
+  EXPECT_EQ(audio.samples[1].item<float>(), 16384.0F / 32768.0F);
 }
 
 TEST_F(Sounds, OfSeveralChannelsAreMixed) {
@@ -106,6 +107,33 @@ TEST_F(Sounds, AreResampledWithoutWhatTheRateCannotHold) {
   const Audio high = resampled(tone(10000, 44100), 16000);
   EXPECT_LT(middle(high.samples).abs().max().item<double>(), 1e-3) << "above 8 kHz";
   EXPECT_EQ(resampled(low, 16000).samples.data_ptr(), low.samples.data_ptr());
+}
+
+TEST_F(Sounds, AreTheSameWhenResampledPieceByPiece) {
+  const fs::path path = write("a.flac", kFlac, wave(30000), 1, 44100);
+  const at::Tensor whole = resampled(load_audio(path), 16000).samples;
+  AudioFile file(path);
+  ResampledSource source(file, 16000);
+  std::vector<at::Tensor> pieces;
+  for (at::Tensor piece = source.read(777); piece.numel() > 0; piece = source.read(777)) {
+    pieces.push_back(piece);
+  }
+  const at::Tensor together = at::cat(pieces);
+  EXPECT_NEAR(static_cast<double>(whole.numel()), 30000 * 16000 / 44100.0, 1.0);
+  ASSERT_EQ(together.sizes(), whole.sizes());
+  EXPECT_LT((together - whole).abs().max().item<double>(), 1e-6);
+}
+
+TEST(PcmStream, IsLittleEndianOf16Bits) {
+  std::istringstream bytes(std::string("\x00\x00\x00\x40\xff\xff", 6));
+  PcmStream stream(bytes, "the pipe", 8000);
+  EXPECT_EQ(stream.rate(), 8000);
+  EXPECT_TRUE(stream.read(2).equal(at::tensor({0.0F, 0.5F})));
+  EXPECT_TRUE(stream.read(2).equal(at::tensor({-1.0F / 32768}))) << "fewer at the end";
+  EXPECT_EQ(stream.read(2).numel(), 0);
+  std::istringstream odd(std::string("\x00\x00\x00", 3));
+  EXPECT_THAT(error_of([&] { PcmStream(odd, "the pipe", 8000).read(9); }),
+              HasSubstr("the pipe ends in the middle of a sample"));
 }
 
 TEST_F(Sounds, ThatAreBrokenAreNamed) {

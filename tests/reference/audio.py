@@ -97,13 +97,15 @@ def keyword_transformer(folder: pathlib.Path, dim: int, heads: int, layers: int,
     blocks = [Block(dim, heads, 3 * dim) for _ in range(layers)]
     projection, classifier = torch.nn.Linear(features_, dim), torch.nn.Linear(dim, classes)
     tensors = {
-        "embeddings.cls_token": torch.randn(1, 1, dim),
-        "embeddings.position_embeddings": torch.randn(1, 1 + frames, dim),
+        "embeddings.cls_token": 0.1 * torch.randn(1, 1, dim),
+        "embeddings.position_embeddings": 0.1 * torch.randn(1, 1 + frames, dim),
     }
+    for parameter in (*projection.parameters(), *classifier.parameters()):
+        torch.nn.init.normal_(parameter)
     modules = {"embeddings.projection": projection, "classifier": classifier}
     for i, block in enumerate(blocks):
         for parameter in block.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
+            torch.nn.init.normal_(parameter, std=0.5)
         modules |= {f"encoder.layer.{i}.{NAMES[name]}": getattr(block, name) for name in NAMES}
     for name, module in modules.items():
         tensors |= {f"{name}.{key}": value.detach() for key, value in module.named_parameters()}
