@@ -387,8 +387,9 @@ int Adapt::run(Terminal& terminal) {
   if (!joint() && start.adaptive()) {
     fail("'{}' is an adaptive model; adapt starts from a dense one", model_);
   }
-  const TrainingData data = divide(examples_for(start, model_, open_dataset(data_.data), data_),
-                                   data_.limit, {calibration_, kCalibrationPart}, run_.seed);
+  const auto examples = examples_for(start, model_, open_dataset(data_.data), data_);
+  const TrainingData data = divide(labelled_for(start, examples, data_, terminal), data_.limit,
+                                   {calibration_, kCalibrationPart}, run_.seed);
   if (!data.held_out) fail("'{}' is too small to keep examples for calibration", data_.data);
 
   TrainingRun run(run_, "adapt", *app_);

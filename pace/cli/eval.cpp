@@ -1,6 +1,5 @@
 #include "pace/cli/eval.h"
 
-#include <algorithm>
 #include <cmath>
 #include <iostream>
 
@@ -46,13 +45,6 @@ std::vector<double> possible(const LoadedModel& model, const std::vector<double>
   return kept;
 }
 
-/// Where examples tell most: in the middle, where the model has to choose.
-const Result& nearest_half(const std::vector<Result>& results) {
-  return *std::min_element(results.begin(), results.end(), [](const Result& a, const Result& b) {
-    return std::abs(a.budget - 0.5) < std::abs(b.budget - 0.5);
-  });
-}
-
 /// What is printed of a result, under its heading.
 using Cells = std::vector<std::pair<const char*, std::string>>;
 
@@ -91,6 +83,8 @@ class Eval : public Command {
   json results(const Evaluation& evaluation, const std::vector<Series>& series) const;
   void print(const Evaluation& evaluation, const std::vector<Series>& series) const;
   std::vector<TrainingCurve> training_curves() const;
+  void add_maps(const LoadedModel& model, const Dataset& dataset, double budget,
+                Report& page) const;
   void report(const LoadedModel& model, const Dataset& dataset, const Evaluation& evaluation,
               std::vector<Series> series) const;
 
@@ -129,8 +123,10 @@ void Eval::declare(CLI::App& app) {
       ->allow_extra_args(false);
   app.add_option("--report", report_, "write a self-contained HTML page here");
   app.add_option("--results", results_, "write the results as JSON here, whatever is printed");
-  app.add_option("--heat-maps", heat_maps_,
-                 "pictures or texts in the report with the compute per patch, position or token")
+  app.add_option(
+         "--heat-maps", heat_maps_,
+         "pictures, sounds or texts in the report with the compute per patch, position, moment or "
+         "token")
       ->check(at_least(0));
   app.add_flag("--force", force_, "replace a report or results that exist");
   threads_.declare(app);
@@ -217,6 +213,25 @@ std::vector<TrainingCurve> Eval::training_curves() const {
   return curves;
 }
 
+void Eval::add_maps(const LoadedModel& model, const Dataset& dataset, double budget,
+                    Report& page) const {
+  page.heat_map_budget = budget;
+  // Where examples leave at different blocks, their maps would not mean the same.
+  const bool by_place =
+      (model.acm && !model.exits) || (model.halting && model.halting->by_position());
+  if (by_place && model.modality() == Modality::kPicture) {
+    page.heat_maps =
+        heat_maps(model, image_processor_of(model, model_), dataset, budget, heat_maps_, 0);
+  }
+  if (by_place && model.modality() == Modality::kSound) {
+    page.sound_maps =
+        sound_maps(model, audio_processor_of(model, model_), dataset, budget, heat_maps_, 0);
+  }
+  if (has_text_maps(model)) {
+    page.text_maps = text_maps(model, *tokenizer_of(model, model_), dataset, budget, heat_maps_, 0);
+  }
+}
+
 void Eval::report(const LoadedModel& model, const Dataset& dataset, const Evaluation& evaluation,
                   std::vector<Series> series) const {
   Report page;
@@ -230,19 +245,7 @@ void Eval::report(const LoadedModel& model, const Dataset& dataset, const Evalua
   if (model.preprocessor) page.configuration["preprocessor"] = *model.preprocessor;
   const std::vector<std::string> labels = model.model->labels();
   const Result& half = nearest_half(evaluation.budgets);
-  // Where examples leave at different blocks, their maps would not mean the same.
-  const bool by_place =
-      (model.acm && !model.exits) || (model.halting && model.halting->by_position());
-  if (by_place && model.preprocessor && heat_maps_ > 0) {
-    page.heat_map_budget = half.budget;
-    page.heat_maps =
-        heat_maps(model, image_processor_of(model, model_), dataset, half.budget, heat_maps_, 0);
-  }
-  if (has_text_maps(model) && heat_maps_ > 0) {
-    page.heat_map_budget = half.budget;
-    page.text_maps =
-        text_maps(model, *tokenizer_of(model, model_), dataset, half.budget, heat_maps_, 0);
-  }
+  if (heat_maps_ > 0) add_maps(model, dataset, half.budget, page);
   if (model.exits && model.reads_text()) {
     page.examples_budget = half.budget;
     page.text_examples = text_examples(half, evaluation.indices, dataset, labels, kTexts);

@@ -120,9 +120,14 @@ TrainingData divide(std::shared_ptr<const Dataset> dataset, int64_t limit, HeldO
 
 std::shared_ptr<const Dataset> open_data_for(const LoadedModel& model, const std::string& folder,
                                              const DataOptions& options, Reporter& reporter) {
+  const auto dataset = examples_for(model, folder, open_dataset(options.data), options);
+  return labelled_for(model, limited(dataset, options.limit, 0), options, reporter);
+}
+
+std::shared_ptr<const Dataset> labelled_for(const LoadedModel& model,
+                                            std::shared_ptr<const Dataset> dataset,
+                                            const DataOptions& options, Reporter& reporter) {
   const std::vector<std::string> labels = model.model->labels();
-  std::shared_ptr<const Dataset> dataset =
-      limited(examples_for(model, folder, open_dataset(options.data), options), options.limit, 0);
   const std::vector<std::string>& classes = dataset->classes();
   if (classes == labels) return dataset;
   if (labels.empty()) {

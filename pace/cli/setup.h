@@ -36,9 +36,14 @@ std::shared_ptr<const Dataset> examples_for(const LoadedModel& model, const std:
 TrainingData divide(std::shared_ptr<const Dataset> dataset, int64_t limit, HeldOut held_out,
                     uint64_t seed);
 
-/// The data to evaluate a model on. Classes are matched to its labels by name, whatever their
-/// order; when the names are foreign but as many as the labels, they are taken to be in the same
-/// order, with a warning. Throws Error when they cannot be matched.
+/// The examples with their classes matched to the model's labels by name, whatever their order;
+/// when the names are foreign but as many as the labels, they are taken to be in the same order,
+/// with a warning. Throws Error when they cannot be matched.
+std::shared_ptr<const Dataset> labelled_for(const LoadedModel& model,
+                                            std::shared_ptr<const Dataset> dataset,
+                                            const DataOptions& options, Reporter& reporter);
+
+/// The data to evaluate a model on: opened, limited and labelled for it.
 std::shared_ptr<const Dataset> open_data_for(const LoadedModel& model, const std::string& folder,
                                              const DataOptions& options, Reporter& reporter);
 

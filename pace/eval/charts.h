@@ -27,6 +27,10 @@ std::string exits_used(const Evaluation& evaluation);
 /// none is known.
 std::string loss_over_training(const std::vector<TrainingCurve>& curves);
 
+/// A sound's waveform, its spectrogram, and below them the share of the adaptive work that each
+/// moment used, on a scale from 0 to `most`.
+std::string sound(const SoundMap& map, double most);
+
 /// A row for each routed part, a column for each of the first tokens of a text: those that ran it.
 std::string routing(const TextMap& map);
 

@@ -166,9 +166,10 @@ class Track {
   std::vector<Run> runs_;
 };
 
-/// Runs every track over every batch and returns the numbers of the examples in the dataset.
-std::vector<int64_t> run_in_turn(std::vector<Track>& tracks, Loader& loader, Reporter& reporter) {
-  std::vector<int64_t> indices;
+/// Runs every track over every batch and notes which examples those were.
+void run_in_turn(std::vector<Track>& tracks, Loader& loader, Evaluation& evaluation,
+                 Reporter& reporter) {
+  std::vector<int64_t>& indices = evaluation.indices;
   loader.start(0);
   reporter.start("evaluate", loader.batches());
   for (size_t turn = 0; std::optional<Batch> batch = loader.next(); ++turn) {
@@ -179,12 +180,12 @@ std::vector<int64_t> run_in_turn(std::vector<Track>& tracks, Loader& loader, Rep
       // Begin with another track each time, so that none always profits from what ran before it.
       for (size_t i = 0; i < tracks.size(); ++i) tracks[(turn + i) % tracks.size()].run(*batch);
       indices.insert(indices.end(), batch->indices.begin(), batch->indices.end());
+      if (batch->labels.dim() == 1) append(batch->labels, evaluation.labels);
     }
     reporter.advance(static_cast<int64_t>(turn) + 1);
   }
   reporter.finish();
   if (indices.empty()) fail("there is no example to evaluate on");
-  return indices;
 }
 
 json to_json(const Result& result) {
@@ -352,7 +353,8 @@ Evaluation evaluate(const LoadedModel& model, const LoadedModel* dense, Loader& 
     }
   }
   Evaluation evaluation;
-  evaluation.indices = run_in_turn(tracks, loader, reporter);
+  evaluation.classes = model.model->labels();
+  run_in_turn(tracks, loader, evaluation, reporter);
   if (model.mod && !model.mod->random) evaluation.competition = compete(model, loader, reporter);
   evaluation.broken = loader.broken();
   const std::vector<double> writing = measure_writing(tracks, loader);
@@ -372,9 +374,40 @@ Evaluation evaluate(const LoadedModel& model, const LoadedModel* dense, Loader& 
   return evaluation;
 }
 
+const Result& nearest_half(const std::vector<Result>& results) {
+  return *std::min_element(results.begin(), results.end(), [](const Result& a, const Result& b) {
+    return std::abs(a.budget - 0.5) < std::abs(b.budget - 0.5);
+  });
+}
+
+std::vector<ClassResult> by_class(const Evaluation& evaluation, const Result& result) {
+  std::vector<ClassResult> classes;
+  for (const std::string& name : evaluation.classes) classes.push_back({name});
+  for (size_t i = 0; i < evaluation.labels.size(); ++i) {
+    ClassResult& own = classes.at(static_cast<size_t>(evaluation.labels[i]));
+    ++own.items;
+    own.accuracy += result.predicted.at(i) == evaluation.labels[i] ? 1.0 : 0.0;
+    own.macs_fraction += result.example_fractions.at(i);
+  }
+  std::erase_if(classes, [](const ClassResult& each) { return each.items == 0; });
+  for (ClassResult& each : classes) {
+    each.accuracy /= static_cast<double>(each.items);
+    each.macs_fraction /= static_cast<double>(each.items);
+  }
+  return classes;
+}
+
 json to_json(const Evaluation& evaluation) {
   json budgets = json::array();
-  for (const Result& result : evaluation.budgets) budgets.push_back(to_json(result));
+  for (const Result& result : evaluation.budgets) {
+    budgets.push_back(to_json(result));
+    for (const ClassResult& each : by_class(evaluation, result)) {
+      budgets.back()["classes"].push_back({{"name", each.name},
+                                           {"items", each.items},
+                                           {"accuracy", each.accuracy},
+                                           {"macs_fraction", each.macs_fraction}});
+    }
+  }
   json object = {{"dense", to_json(evaluation.dense)},
                  {"budgets", std::move(budgets)},
                  {"broken", evaluation.broken}};

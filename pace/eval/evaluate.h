@@ -79,8 +79,22 @@ struct Evaluation {
   std::vector<Result> budgets;
   int64_t broken = 0;                 ///< pictures left out
   std::vector<int64_t> indices = {};  ///< of the examples in the dataset, in the order measured
+  std::vector<int64_t> labels = {};   ///< their classes; empty for language models
+  std::vector<std::string> classes = {};
   std::optional<Competition> competition = {};  ///< where blocks have routers
 };
+
+/// Where examples tell most: in the middle, where the model has to choose.
+const Result& nearest_half(const std::vector<Result>& results);
+
+/// What a model did on the examples of one class.
+struct ClassResult {
+  std::string name;
+  int64_t items = 0;
+  double accuracy = 0.0, macs_fraction = 0.0;  ///< means
+};
+/// Those of one of the evaluation's results; none of a language model.
+std::vector<ClassResult> by_class(const Evaluation& evaluation, const Result& result);
 
 /// Runs the dense model and the adaptive one at each budget over every batch of the loader, in
 /// turn, so that times are comparable. `dense` may be null: an adaptive model's times are then

@@ -2,44 +2,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "pace/base/error.h"
-#include "pace/base/random.h"
 #include "pace/data/text_loader.h"
-#include "pace/eval/report.h"
+#include "pace/eval/maps.h"
 
 namespace pace {
 namespace {
 
 constexpr int64_t kBatch = 32;
-constexpr int64_t kLeastSample = 128;
 
-/// Examples of the sample in random order.
-std::vector<int64_t> sample(const Dataset& dataset, int64_t size, uint64_t seed) {
-  std::vector<int64_t> indices(dataset.size());
-  std::iota(indices.begin(), indices.end(), 0);
-  std::mt19937_64 random = random_for({seed, 0x6d617073});
-  std::shuffle(indices.begin(), indices.end(), random);
-  indices.resize(std::min<int64_t>(size, dataset.size()));
-  return indices;
-}
-
-/// Share of the adaptive work at full width that each token used: float [batch, tokens].
-Tensor share_of_work(const Ledger& ledger) {
-  Tensor used;
-  double full = 0.0;
-  for (const Decision& decision : ledger.decisions()) {
-    const Tensor cost = decision.cost.index_select(0, decision.choice);
-    used = used.defined() ? used + cost : cost;
-    full += decision.cost[-1].item<double>();
-  }
-  if (!used.defined()) fail("heat maps need a model with adaptive parts; this one has none");
-  return ledger.sequences().pad((used / full).to(at::kFloat));
-}
-
-/// The same for patches: float [batch, rows, columns].
+/// Share of the adaptive work at full width that each patch used: float [batch, rows, columns].
 Tensor share_of_patches(const LoadedModel& model, const ImageProcessor& processor,
                         const Ledger& ledger) {
   const int64_t patch = integer_field(model.model->config(), "patch_size", "the model's config");
@@ -210,7 +184,7 @@ std::vector<HeatMap> heat_maps(const LoadedModel& model, const ImageProcessor& p
                                uint64_t seed) {
   const at::NoGradGuard no_grad;
   std::vector<HeatMap> batch, maps;
-  for (const int64_t index : sample(dataset, std::max(kLeastSample, 8 * count), seed)) {
+  for (const int64_t index : sample(dataset, candidates(count), seed)) {
     HeatMap map;
     try {
       map.image = processor.fit(dataset.image(index));
@@ -224,17 +198,7 @@ std::vector<HeatMap> heat_maps(const LoadedModel& model, const ImageProcessor& p
   }
   run_batch(model, processor, budget, batch, maps);
 
-  std::stable_sort(maps.begin(), maps.end(), [](const HeatMap& a, const HeatMap& b) {
-    return a.macs_fraction < b.macs_fraction;
-  });
-  const int64_t available = std::ssize(maps);
-  if (available <= count) return maps;
-  std::vector<HeatMap> chosen;
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t place = count == 1 ? available / 2 : i * (available - 1) / (count - 1);
-    chosen.push_back(std::move(maps[place]));
-  }
-  return chosen;
+  return spread(std::move(maps), count);
 }
 
 }  // namespace pace

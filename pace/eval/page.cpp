@@ -81,6 +81,7 @@ svg .dashed{stroke-dasharray:5 5;stroke-width:1.5}
 svg .mark{fill:var(--c);stroke:var(--card);stroke-width:1.5}
 svg .ideal{stroke:var(--soft)}
 svg .bin{fill:var(--s0);opacity:.85}
+svg .wave{fill:var(--soft)}
 svg .mean{stroke:var(--ink);stroke-width:1.5}
 .s0{--c:var(--s0)}.s1{--c:var(--s1)}.s2{--c:var(--s2)}.s3{--c:var(--s3)}.s4{--c:var(--s4)}
 .dense{--c:var(--dense)}.ideal{--c:var(--soft)}
@@ -105,6 +106,7 @@ line-height:1;margin-bottom:5px;color:var(--soft)}
 .stack{display:flex;height:15px;border-radius:4px;overflow:hidden;background:var(--grid)}
 .stack i{display:block;height:100%}
 .maps{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(250px,100%),1fr));gap:24px 22px}
+.maps.wide{grid-template-columns:repeat(auto-fill,minmax(min(420px,100%),1fr))}
 .maps figure{margin:0;min-width:0}
 .maps .sides{display:grid;grid-template-columns:1fr 1fr;gap:4px}
 .maps img{display:block;width:100%;aspect-ratio:1;object-fit:fill;image-rendering:pixelated;

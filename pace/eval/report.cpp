@@ -191,18 +191,21 @@ Image coloured(const at::Tensor& share, double low, double high) {
   return image;
 }
 
+/// What was answered, and what was wanted where that is something else.
+std::string answer(const std::string& predicted, const std::string& actual) {
+  const std::string given = svg::escape(predicted);
+  if (predicted == actual) return fmt::format("<b>{}</b>", given);
+  return fmt::format("<b><em>{}</em>, really {}</b>", given, svg::escape(actual));
+}
+
 std::string map_figure(const HeatMap& map, double low, double high) {
-  const std::string label = map.predicted == map.actual
-                                ? svg::escape(map.predicted)
-                                : fmt::format("<em>{}</em>, really {}", svg::escape(map.predicted),
-                                              svg::escape(map.actual));
   return fmt::format(
       "<figure><div class=\"sides\"><img src=\"{}\" alt=\"{}\"><img src=\"{}\" "
-      "alt=\"compute per place\"></div><figcaption><span class=\"share\">{}</span><b>{}</b><br>{}"
+      "alt=\"compute per place\"></div><figcaption><span class=\"share\">{}</span>{}<br>{}"
       "</figcaption></figure>\n",
       page::png_address(encode_png(map.image)), svg::escape(map.name),
       page::png_address(encode_png(coloured(map.share, low, high))), percent(map.macs_fraction),
-      label, svg::escape(map.name));
+      answer(map.predicted, map.actual), svg::escape(map.name));
 }
 
 /// Maps share one colour scale, from the least to the most work any of their places used.
@@ -226,6 +229,30 @@ std::string maps_section(const Report& report) {
       fmt::format("Work done for each place at budget {:g}: pictures from the cheapest to the "
                   "dearest, each beside its map. The figure is the picture's share of the dense "
                   "model's MACs.",
+                  report.heat_map_budget),
+      out + "</div>\n");
+}
+
+std::string sound_figure(const SoundMap& map, double most) {
+  return fmt::format(
+      "<figure>{}<figcaption><span class=\"share\">{}</span>{}<br>{}</figcaption></figure>\n",
+      charts::sound(map, most), percent(map.macs_fraction), answer(map.predicted, map.actual),
+      svg::escape(map.name));
+}
+
+std::string sounds_section(const Report& report) {
+  if (report.sound_maps.empty()) return {};
+  double most = 0.01;
+  for (const SoundMap& map : report.sound_maps) {
+    most = std::max(most, map.share.max().item<double>());
+  }
+  std::string out = "<div class=\"maps wide\">\n";
+  for (const SoundMap& map : report.sound_maps) out += sound_figure(map, most);
+  return page::section(
+      "When in the sound",
+      fmt::format("Waveform, spectrogram, and the share of the adaptive work that each moment used "
+                  "at budget {:g}: sounds from the cheapest to the dearest. The figure is the "
+                  "sound's share of the dense model's MACs.",
                   report.heat_map_budget),
       out + "</div>\n");
 }
@@ -293,6 +320,28 @@ std::string training_section(const Report& report) {
       "and without a teacher's passes. A training step takes three times the "
       "operations of its forward pass, 2 FLOPs each.",
       chart);
+}
+
+/// Of the classes of the result nearest to half, from the cheapest to the dearest.
+std::string classes_section(const Evaluation& evaluation) {
+  constexpr size_t kMost = 30;
+  const Result& half = nearest_half(evaluation.budgets);
+  std::vector<ClassResult> classes = by_class(evaluation, half);
+  if (classes.empty() || classes.size() > kMost) return {};
+  std::ranges::stable_sort(classes, {}, &ClassResult::macs_fraction);
+  std::string rows;
+  for (const ClassResult& each : classes) {
+    rows += fmt::format("<tr><td>{}</td><td>{}</td><td>{}{}</td><td>{}</td></tr>\n",
+                        svg::escape(each.name), grouped(each.items), percent(each.macs_fraction),
+                        meter(each.macs_fraction), percent(each.accuracy, 2));
+  }
+  return page::section(
+      "Compute per class",
+      fmt::format("At budget {:g}, from the cheapest class to the dearest.", half.budget),
+      fmt::format("<div class=\"scroll\"><table>\n<thead><tr><th>class</th><th>examples</th>"
+                  "<th>share of the dense model's MACs</th><th>accuracy</th></tr></thead>\n<tbody>"
+                  "\n{}</tbody></table></div>\n",
+                  rows));
 }
 
 std::string header(const Report& report) {
@@ -402,8 +451,10 @@ std::string render_report(const Report& report) {
         page::section("Compute per example", "A budget is a mean: each example gets what it needs.",
                       charts::example_compute(evaluation));
   }
+  if (has_examples(evaluation)) body += classes_section(evaluation);
   body += learners_section(evaluation) + experts_section(evaluation);
-  body += maps_section(report) + text_maps_section(report) + routing_section(report);
+  body += maps_section(report) + sounds_section(report) + text_maps_section(report) +
+          routing_section(report);
   body += page::section(
       "Configuration", "",
       fmt::format(

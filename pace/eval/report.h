@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pace/data/audio_processor.h"
 #include "pace/data/tokenizer.h"
 #include "pace/eval/evaluate.h"
 
@@ -18,6 +19,16 @@ struct HeatMap {
   double macs_fraction = 1.0;
   Image image;       ///< as the model saw it, uint8 [height, width, channels]
   at::Tensor share;  ///< float [rows, columns] in [0, 1]: share of adaptive work each place used
+};
+
+/// A sound with the compute that its moments used.
+struct SoundMap {
+  std::string name;
+  std::string predicted, actual;
+  double macs_fraction = 1.0;
+  Audio audio;             ///< as the model heard it
+  at::Tensor spectrogram;  ///< float [frequencies, times]: decibels, low frequencies first
+  at::Tensor share;        ///< float [moments] in [0, 1]: share of adaptive work each one used
 };
 
 /// A text with the steps, blocks or MLPs that its tokens took.
@@ -64,8 +75,9 @@ struct Report {
   std::vector<Series> baselines;
   double heat_map_budget = 1.0;  ///< at which the heat maps were made
   std::vector<HeatMap> heat_maps;
-  std::vector<TextMap> text_maps;  ///< at the same budget
-  double examples_budget = 1.0;    ///< at which the text examples were answered
+  std::vector<SoundMap> sound_maps;  ///< at the same budget
+  std::vector<TextMap> text_maps;    ///< likewise
+  double examples_budget = 1.0;      ///< at which the text examples were answered
   std::vector<TextExample> text_examples;
   std::vector<TrainingCurve> training;
   json configuration;  ///< everything needed to repeat the run
@@ -76,6 +88,11 @@ struct Report {
 /// model is no vision transformer with adaptive parts and no residual network that halts.
 std::vector<HeatMap> heat_maps(const LoadedModel& model, const ImageProcessor& processor,
                                const Dataset& dataset, double budget, int64_t count, uint64_t seed);
+
+/// The same of sounds, for transformers with adaptive maps.
+std::vector<SoundMap> sound_maps(const LoadedModel& model, const AudioProcessor& processor,
+                                 const Dataset& dataset, double budget, int64_t count,
+                                 uint64_t seed);
 
 /// Whether tokens of the model's texts differ in the steps, blocks or MLPs that they run.
 bool has_text_maps(const LoadedModel& model);

@@ -101,7 +101,7 @@ def keyword_transformer(folder: pathlib.Path, dim: int, heads: int, layers: int,
         "embeddings.position_embeddings": 0.1 * torch.randn(1, 1 + frames, dim),
     }
     for parameter in (*projection.parameters(), *classifier.parameters()):
-        torch.nn.init.normal_(parameter)
+        torch.nn.init.normal_(parameter, std=2)
     modules = {"embeddings.projection": projection, "classifier": classifier}
     for i, block in enumerate(blocks):
         for parameter in block.parameters():
@@ -109,7 +109,7 @@ def keyword_transformer(folder: pathlib.Path, dim: int, heads: int, layers: int,
         modules |= {f"encoder.layer.{i}.{NAMES[name]}": getattr(block, name) for name in NAMES}
     for name, module in modules.items():
         tensors |= {f"{name}.{key}": value.detach() for key, value in module.named_parameters()}
-    inputs = torch.randn(3, frames, features_)
+    inputs = 3 * torch.randn(3, frames, features_)
     with torch.no_grad():
         x = torch.cat([tensors["embeddings.cls_token"].expand(3, -1, -1), projection(inputs)], 1)
         x = x + tensors["embeddings.position_embeddings"]
