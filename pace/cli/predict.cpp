@@ -45,14 +45,24 @@ Prepare prepare_pictures(const ImageProcessor& processor) {
   };
 }
 
+at::Tensor features(const AudioProcessor& processor, const Audio& audio, const std::string& name) {
+  try {
+    return processor(processor.fit(audio)).unsqueeze(0);
+  } catch (const Error& error) {
+    fail("{}: {}", name, error.what());
+  }
+}
+
 /// Sounds by their files, or standard input's.
 Prepare prepare_sounds(const AudioProcessor& processor, const StreamOptions& stream) {
-  return [processor, stream](const std::string& input, const Ask& ask) {
+  const int64_t hop = stream.hop(processor.rate(), processor.samples());
+  return [processor, stream, hop](const std::string& input, const Ask& ask) {
     const std::unique_ptr<AudioSource> source = stream.open(input, processor.rate());
-    AudioWindows windows(*source, processor.rate(), processor.samples(),
-                         stream.hop(processor.rate(), processor.samples()));
-    while (const std::optional<AudioWindow> window = windows.next()) {
-      ask({processor(processor.fit(window->audio)).unsqueeze(0), window->begin, window->end});
+    AudioWindows windows(*source, processor.rate(), processor.samples(), hop);
+    std::optional<AudioWindow> window = windows.next();
+    if (!window) fail("{}: there are no samples", input);
+    for (; window; window = windows.next()) {
+      ask({features(processor, window->audio, input), window->begin, window->end});
     }
   };
 }

@@ -1,7 +1,6 @@
 #include "pace/io/audio.h"
 
 #include <gmock/gmock.h>
-#include <sndfile.h>
 
 #include <cmath>
 #include <limits>
@@ -9,6 +8,7 @@
 #include <sstream>
 
 #include "tests/error_of.h"
+#include "tests/sounds.h"
 #include "tests/temporary_folder.h"
 
 namespace pace {
@@ -18,19 +18,11 @@ using ::testing::HasSubstr;
 
 class Sounds : public ::testing::Test {
  protected:
-  /// Interleaved samples into a file of a kind (SF_FORMAT_...).
+  /// The path of a sound that was written there.
   fs::path write(const std::string& name, int kind, const std::vector<float>& samples,
                  int channels = 1, int rate = 16000) {
-    const fs::path path = folder_ / name;
-    SF_INFO info{};
-    info.samplerate = rate;
-    info.channels = channels;
-    info.format = kind;
-    SNDFILE* file = sf_open(path.c_str(), SFM_WRITE, &info);
-    EXPECT_NE(file, nullptr) << sf_strerror(nullptr);
-    sf_write_float(file, samples.data(), std::ssize(samples));
-    sf_close(file);
-    return path;
+    write_sound(folder_ / name, kind, samples, channels, rate);
+    return folder_ / name;
   }
 
   std::string refused(const fs::path& path) {
@@ -39,8 +31,6 @@ class Sounds : public ::testing::Test {
 
   TemporaryFolder folder_;
 };
-
-constexpr int kWav = SF_FORMAT_WAV | SF_FORMAT_PCM_16, kFlac = SF_FORMAT_FLAC | SF_FORMAT_PCM_16;
 
 std::vector<float> wave(int64_t samples) {
   std::vector<float> values;
