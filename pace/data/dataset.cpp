@@ -9,6 +9,7 @@
 
 #include "pace/base/error.h"
 #include "pace/base/random.h"
+#include "pace/data/speech_dataset.h"
 #include "pace/data/text_dataset.h"
 #include "pace/io/idx.h"
 
@@ -228,13 +229,15 @@ std::shared_ptr<const Dataset> open_dataset(const std::string& spec) {
   const auto colon = spec.find(':');
   const std::string kind = spec.substr(0, colon);
   const std::string path = colon == std::string::npos ? "" : spec.substr(colon + 1);
-  static const std::set<std::string> kKinds{"images", "idx",  "audio", "tsv",
-                                            "csv",    "text", "jsonl"};
+  static const std::set<std::string> kKinds{"images", "idx", "audio", "speech",
+                                            "tsv",    "csv", "text",  "jsonl"};
   if (path.empty() || !kKinds.contains(kind)) {
     throw UsageError(fmt::format(
         "'{}' names no dataset; give images:DIR (a folder per class of JPEG and PNG files), "
         "idx:PREFIX (PREFIX-images-idx3-ubyte and PREFIX-labels-idx1-ubyte, or .gz), audio:DIR (a "
-        "folder per class of WAV and FLAC files), tsv:FILE or "
+        "folder per class of WAV and FLAC files), speech:PATH (a table or folder of sounds with "
+        "what "
+        "is said in them), tsv:FILE or "
         "csv:FILE (a header with the column 'label', and a text or a pair per line), text:FILE "
         "(plain text) or jsonl:FILE (an object with the field 'text' per line)",
         spec));
@@ -244,6 +247,7 @@ std::shared_ptr<const Dataset> open_dataset(const std::string& spec) {
     if (kind == "csv") return open_csv(path);
     if (kind == "text") return open_text(path);
     if (kind == "jsonl") return open_jsonl(path);
+    if (kind == "speech") return open_speech(path);
     if (kind == "idx") return std::make_shared<IdxDataset>(path);
     if (kind == "audio") return std::make_shared<AudioFolder>(path);
     return std::make_shared<ImageFolder>(path);

@@ -48,6 +48,7 @@ class Dataset {
 ///   images:DIR   a folder per class (sorted by name) of JPEG and PNG files, at any depth below it
 ///   idx:PREFIX   PREFIX-images-idx3-ubyte[.gz] and PREFIX-labels-idx1-ubyte[.gz]
 ///   audio:DIR    a folder per class (sorted by name) of WAV and FLAC files, at any depth below it
+///   speech:PATH  sounds with what is said in them, without classes, as open_speech takes them
 ///   tsv:FILE     a header line, then a line per text: fields between tabs, taken as they are
 ///   csv:FILE     the same between commas, where a field may stand in double quotes
 ///   text:FILE    plain text without classes: one document

@@ -7,86 +7,12 @@
 #include <string_view>
 
 #include "pace/base/error.h"
-#include "pace/base/files.h"
+#include "pace/data/table.h"
 #include "pace/data/tokenizer.h"
 #include "pace/io/json.h"
 
 namespace pace {
 namespace {
-
-/// The fields of one line of a table, and where it stands in the file.
-struct Line {
-  std::vector<std::string> fields;
-  int64_t number = 0;  ///< from 1
-};
-
-/// Reads a table line by line.
-class Table {
- public:
-  Table(const fs::path& path, char separator, bool quotes)
-      : path_(path.string()), text_(read_text(path)), separator_(separator), quotes_(quotes) {
-    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-    if (text_.starts_with(kByteOrderMark)) at_ = kByteOrderMark.size();
-  }
-
-  const std::string& path() const { return path_; }
-
-  /// Nothing at the end.
-  std::optional<Line> next() {
-    if (at_ >= text_.size()) return std::nullopt;
-    Line line{{}, number_};
-    bool more = true;
-    while (more) {
-      line.fields.push_back(quotes_ && at_ < text_.size() && text_[at_] == '"' ? quoted(line.number)
-                                                                               : plain());
-      more = at_ < text_.size() && text_[at_] == separator_;
-      if (more) ++at_;
-    }
-    end_line(line);
-    return line;
-  }
-
- private:
-  std::string plain() {
-    const size_t begin = at_;
-    while (at_ < text_.size() && text_[at_] != separator_ && text_[at_] != '\n') ++at_;
-    size_t end = at_;
-    const bool last = at_ == text_.size() || text_[at_] == '\n';
-    if (last && end > begin && text_[end - 1] == '\r') --end;
-    return text_.substr(begin, end - begin);
-  }
-
-  std::string quoted(int64_t number) {
-    std::string field;
-    for (++at_; at_ < text_.size(); ++at_) {
-      if (text_[at_] == '\n') ++number_;
-      if (text_[at_] != '"') {
-        field += text_[at_];
-      } else if (at_ + 1 < text_.size() && text_[at_ + 1] == '"') {
-        field += text_[at_++];
-      } else {
-        ++at_;
-        return field;
-      }
-    }
-    fail("{}, line {}: a field begins with a double quote that never ends", path_, number);
-  }
-
-  void end_line(const Line& line) {
-    if (text_.substr(at_, 2) == "\r\n") ++at_;
-    if (at_ < text_.size() && text_[at_] != '\n') {
-      fail("{}, line {}: text after the double quote that ends a field", path_, line.number);
-    }
-    ++at_;
-    ++number_;
-  }
-
-  std::string path_, text_;
-  char separator_;
-  bool quotes_;
-  size_t at_ = 0;
-  int64_t number_ = 1;
-};
 
 /// Where a table has what is needed.
 struct Columns {
@@ -119,25 +45,12 @@ Columns find_columns(const std::vector<std::string>& header, const std::string& 
   return columns;
 }
 
-bool blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
-}
-
 void check_line(const Line& line, const Columns& columns, const std::string& path) {
-  const auto refuse = [&](const std::string& what) {
-    fail("{}, line {}: {}", path, line.number, what);
-  };
-  if (line.fields.size() == 1 && blank(line.fields[0])) refuse("the line is empty");
-  if (line.fields.size() != columns.count) {
-    refuse(fmt::format("{} field(s) where the header has {}", line.fields.size(), columns.count));
-  }
-  for (const std::string& field : line.fields) {
-    if (!is_utf8(field)) refuse("bytes that are no UTF-8");
-  }
-  if (blank(line.fields[columns.label])) refuse("there is no label");
+  line.check(columns.count, path);
+  if (blank(line.fields[columns.label])) line.refuse("there is no label", path);
   if (blank(line.fields[columns.first]) ||
       (columns.second && blank(line.fields[*columns.second]))) {
-    refuse("there is no text");
+    line.refuse("there is no text", path);
   }
 }
 
