@@ -1,15 +1,26 @@
 #include "pace/data/audio_loader.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "pace/base/error.h"
 
 namespace pace {
 
+at::Tensor pad_sounds(const std::vector<at::Tensor>& sounds) {
+  return at::pad_sequence(sounds, /*batch_first=*/true, std::numeric_limits<double>::quiet_NaN());
+}
+
 AudioLoader::AudioLoader(std::shared_ptr<const Dataset> dataset, const AudioProcessor& processor,
-                         LoaderOptions options)
-    : dataset_(std::move(dataset)), processor_(processor), options_(std::move(options)) {
+                         LoaderOptions options, std::shared_ptr<const CtcVocabulary> vocabulary)
+    : dataset_(std::move(dataset)),
+      processor_(processor),
+      options_(std::move(options)),
+      vocabulary_(std::move(vocabulary)) {
   check(options_, dataset_->size());
+  if (dataset_->classes().empty() && !vocabulary_) {
+    fail("sounds without classes need a vocabulary that their transcripts are written in");
+  }
 }
 
 void AudioLoader::start(int64_t epoch, int64_t first) {
@@ -31,7 +42,6 @@ std::optional<Batch> AudioLoader::next() {
 Batch AudioLoader::read(int64_t begin, int64_t end) {
   Batch batch;
   std::vector<at::Tensor> sounds;
-  std::vector<int64_t> labels;
   for (int64_t i = begin; i < end; ++i) {
     const int64_t index = order_[static_cast<size_t>(i)];
     try {
@@ -42,14 +52,35 @@ Batch AudioLoader::read(int64_t begin, int64_t end) {
       continue;
     }
     batch.indices.push_back(index);
-    labels.push_back(dataset_->label(index));
   }
   if (sounds.empty()) return batch;
-  batch.inputs = processor_(at::stack(sounds));
-  batch.labels = at::tensor(labels, at::kLong);
-  batch.targets =
-      smooth_targets(batch.labels, std::ssize(dataset_->classes()), options_.augment.smoothing);
+  batch.inputs = inputs_of(sounds);
+  label(batch);
   return batch;
+}
+
+at::Tensor AudioLoader::inputs_of(const std::vector<at::Tensor>& sounds) const {
+  if (processor_.feature() != AudioFeature::kWaveform) return processor_(at::stack(sounds));
+  std::vector<at::Tensor> waveforms;
+  for (const at::Tensor& sound : sounds) waveforms.push_back(processor_(sound));
+  return pad_sounds(waveforms);
+}
+
+void AudioLoader::label(Batch& batch) const {
+  if (!dataset_->classes().empty()) {
+    std::vector<int64_t> labels;
+    for (const int64_t index : batch.indices) labels.push_back(dataset_->label(index));
+    batch.labels = at::tensor(labels, at::kLong);
+    batch.targets =
+        smooth_targets(batch.labels, std::ssize(dataset_->classes()), options_.augment.smoothing);
+    return;
+  }
+  std::vector<at::Tensor> transcripts;
+  for (const int64_t index : batch.indices) {
+    const std::vector<int64_t> tokens = vocabulary_->encode(dataset_->text(index).first);
+    transcripts.push_back(at::tensor(tokens, at::kLong));
+  }
+  batch.labels = at::pad_sequence(transcripts, /*batch_first=*/true, -1);
 }
 
 }  // namespace pace

@@ -4,16 +4,22 @@
 #include <set>
 
 #include "pace/data/audio_processor.h"
+#include "pace/data/ctc.h"
 #include "pace/data/loader.h"
 
 namespace pace {
 
-/// Batches of sounds' features, read as they are asked for. Sounds that cannot be read are left out
-/// with skip_broken, otherwise Error names the first.
+/// float [sounds, longest]: waveforms [samples], NaN after the end of each.
+at::Tensor pad_sounds(const std::vector<at::Tensor>& sounds);
+
+/// Batches of sounds' features, or of waveforms of different lengths, read as they are asked for.
+/// Sounds that cannot be read are left out with skip_broken, otherwise Error names the first.
 class AudioLoader : public Loader {
  public:
+  /// The sounds of a dataset without classes are labelled with the tokens of what is said in them,
+  /// the dataset's text, by `vocabulary`: int64 [batch, longest], -1 where a transcript has ended.
   AudioLoader(std::shared_ptr<const Dataset> dataset, const AudioProcessor& processor,
-              LoaderOptions options);
+              LoaderOptions options, std::shared_ptr<const CtcVocabulary> vocabulary = nullptr);
 
   int64_t batches() const override { return batches_of(dataset_->size(), options_); }
   const Dataset& dataset() const override { return *dataset_; }
@@ -25,13 +31,16 @@ class AudioLoader : public Loader {
  private:
   /// The batch without what cannot be read.
   Batch read(int64_t begin, int64_t end);
+  at::Tensor inputs_of(const std::vector<at::Tensor>& sounds) const;
+  void label(Batch& batch) const;
 
   std::shared_ptr<const Dataset> dataset_;
   AudioProcessor processor_;
   LoaderOptions options_;
-  std::vector<int64_t> order_;  ///< empty before the first epoch
-  int64_t next_ = 0;            ///< batch of the epoch
-  std::set<int64_t> broken_;    ///< examples
+  std::shared_ptr<const CtcVocabulary> vocabulary_;  ///< of datasets without classes
+  std::vector<int64_t> order_;                       ///< empty before the first epoch
+  int64_t next_ = 0;                                 ///< batch of the epoch
+  std::set<int64_t> broken_;                         ///< examples
 };
 
 }  // namespace pace

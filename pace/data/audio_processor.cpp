@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <numbers>
+#include <span>
+#include <vector>
 
 #include "pace/base/error.h"
 
@@ -43,9 +45,49 @@ int64_t positive(const json& config, const char* field) {
   return value;
 }
 
+/// A sound [samples] with mean 0 and variance 1. The sums are of one thread, so that its bits do
+/// not depend on how many there are.
+at::Tensor normalized(const at::Tensor& sound) {
+  constexpr double kEpsilon = 1e-7;  // of transformers
+  const at::Tensor samples = sound.contiguous();
+  const auto count = static_cast<double>(samples.numel());
+  const std::span<const float> values(samples.const_data_ptr<float>(),
+                                      static_cast<size_t>(samples.numel()));
+  double sum = 0.0, squares = 0.0;
+  for (const float value : values) sum += value;
+  const double mean = sum / count;
+  for (const float value : values) squares += (value - mean) * (value - mean);
+  return ((samples.to(at::kDouble) - mean) / std::sqrt(squares / count + kEpsilon)).to(at::kFloat);
+}
+
 }  // namespace
 
 AudioProcessor::AudioProcessor(const json& config) : config_(config) {
+  const bool waveform =
+      !config.contains("feature_type") &&
+      (config.contains("feature_extractor_type") || config.contains("feature_size"));
+  if (waveform) {
+    read_waveform(config);
+  } else {
+    read_features(config);
+  }
+}
+
+void AudioProcessor::read_waveform(const json& config) {
+  constexpr const char* kType = "Wav2Vec2FeatureExtractor";
+  const std::string type = string_field(config, "feature_extractor_type", kWhere, kType);
+  if (type != kType) {
+    fail("{}: feature_extractor_type is '{}'; only {} is supported", kWhere, type, kType);
+  }
+  const int64_t size = integer_field(config, "feature_size", kWhere, 1);
+  if (size != 1) fail("{}: feature_size is {}; a waveform has 1", kWhere, size);
+  feature_ = AudioFeature::kWaveform;
+  rate_ = integer_field(config, "sampling_rate", kWhere, 16000);
+  if (rate_ < 1) fail("{}: sampling_rate is {}; it must be at least 1", kWhere, rate_);
+  normalize_ = bool_field(config, "do_normalize", kWhere, true);
+}
+
+void AudioProcessor::read_features(const json& config) {
   check_supported(config);
   const std::string feature = string_field(config, "feature_type", kWhere);
   if (feature != "mfcc" && feature != "log_mel") {
@@ -116,6 +158,10 @@ at::Tensor AudioProcessor::cosines() const {
 
 at::Tensor AudioProcessor::fit(const Audio& audio) const {
   const at::Tensor samples = resampled(audio, rate_).samples;
+  if (feature_ == AudioFeature::kWaveform) {
+    if (samples.numel() == 0) fail("a sound without samples at {} Hz", rate_);
+    return samples;
+  }
   if (samples.numel() < frame_) {
     fail("a sound of {} samples at {} Hz; a frame alone is {}", samples.numel(), rate_, frame_);
   }
@@ -124,6 +170,13 @@ at::Tensor AudioProcessor::fit(const Audio& audio) const {
 }
 
 at::Tensor AudioProcessor::operator()(const at::Tensor& waveforms) const {
+  if (feature_ == AudioFeature::kWaveform) {
+    if (!normalize_) return waveforms;
+    if (waveforms.dim() == 1) return normalized(waveforms);
+    std::vector<at::Tensor> each;
+    for (const at::Tensor& own : waveforms.unbind()) each.push_back((*this)(own));
+    return at::stack(each);
+  }
   const at::Tensor frames = waveforms.unfold(-1, frame_, step_) * window_;
   at::Tensor spectrum = at::abs(at::fft_rfft(frames, fft_));
   if (power_) spectrum = spectrum.square();

@@ -241,6 +241,10 @@ void compose(std::u32string& text) {
   text.swap(composed);
 }
 
+char32_t upper(char32_t point) {
+  return static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(point)));
+}
+
 void lowercase(std::u32string& text) {
   size_t dotted = 0;
   for (char32_t& point : text) {

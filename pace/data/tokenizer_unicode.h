@@ -28,5 +28,6 @@ bool is_word(char32_t point);         ///< \w of a regular expression
 void decompose(std::u32string& text);  ///< NFD of Unicode 9
 void compose(std::u32string& text);    ///< NFC of Unicode 9
 void lowercase(std::u32string& text);  ///< each code point by itself: no final sigma
+char32_t upper(char32_t point);        ///< itself where that would be several
 
 }  // namespace pace::unicode

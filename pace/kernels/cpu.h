@@ -21,6 +21,7 @@ struct ProductCall {
   const float* x = nullptr;  ///< [rows, in]
   float* out = nullptr;      ///< [rows, out_width]
   int64_t in = 0, out_width = 0;
+  int64_t stride = 0;            ///< from a row of x to the next, which may begin within it
   const void* weight = nullptr;  ///< packed panels of outputs
   const float* bias = nullptr;   ///< as many as the panels have columns
   Activation activation = Activation::kIdentity;
@@ -70,7 +71,7 @@ struct RaggedCall {
   const void* out_weight = nullptr;  ///< packed panels of outputs, cut as CpuKernels::depth says
   const float* offsets = nullptr;    ///< [most+1, out_width]
   Activation activation = Activation::kIdentity;  ///< of the hidden units
-  const void* dense_weight = nullptr;  ///< packed panels of outputs
+  const void* dense_weight = nullptr;             ///< packed panels of outputs
 };
 
 /// A gate's choice for every row: linear, GELU, linear, and the best of the scores less charges.
@@ -101,7 +102,7 @@ struct AttentionCall {
 };
 
 /// Layer norm over the last dimension of states + scale * update; without a bias RMSNorm, which
-/// takes no mean off.
+/// takes no mean off. An activation follows.
 struct NormCall {
   const float* states = nullptr;                   ///< [rows, dim]
   const float* update = nullptr;                   ///< [rows, dim], or null: nothing is added
@@ -111,6 +112,7 @@ struct NormCall {
   const float *weight = nullptr, *bias = nullptr;  ///< [dim]; bias may be null
   int64_t dim = 0;
   float epsilon = 0;
+  Activation activation = Activation::kIdentity;
 };
 
 /// Rotary position embeddings: the halves (a, b) of every head become (a cos - b sin, b cos + a

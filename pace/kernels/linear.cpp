@@ -1,11 +1,8 @@
 #include "pace/kernels/linear.h"
 
-#include <algorithm>
-
-#include "pace/kernels/cut.h"
 #include "pace/kernels/isa.h"
 #include "pace/kernels/panels.h"
-#include "pace/kernels/tasks.h"
+#include "pace/kernels/product.h"
 
 namespace pace::kernels {
 
@@ -32,26 +29,15 @@ Tensor Linear::forward(const Tensor& x, Context& context, Activation activation)
   ProductCall call;
   call.x = input.const_data_ptr<float>();
   call.out = out.mutable_data_ptr<float>();
-  call.in = weight.size(1);
+  call.in = call.stride = weight.size(1);
   call.out_width = weight.size(0);
   call.weight = packed->weight.const_data_ptr();
   call.bias = packed->bias.const_data_ptr<float>();
   call.activation = activation;
 
-  const int64_t rows = x.numel() / call.in, panels = packed->weight.size(0);
-  const int64_t macs = rows * weight.numel();
-  // Few rows take as long as their weights take to be read.
-  const int64_t work = std::max<int64_t>(rows, 8) * weight.numel();
-  const Cut cut = cut_product(rows, panels, work, kernels);
-  run_tasks(cut.row_blocks * cut.panel_groups, kernels.product_scratch(call, cut.height),
-            [&](int64_t task, float* scratch) {
-              // Tasks that follow each other share their weights.
-              const int64_t row = task % cut.row_blocks * cut.height;
-              const int64_t panel = task / cut.row_blocks * cut.panels;
-              kernels.product(call, row, std::min(cut.height, rows - row), panel,
-                              std::min(cut.panels, panels - panel), scratch);
-            });
-  context.macs += macs;
+  const int64_t rows = x.numel() / call.in;
+  run_product(call, rows, packed->weight.size(0), kernels);
+  context.macs += rows * weight.numel();
   return out;
 }
 

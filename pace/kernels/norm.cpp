@@ -11,11 +11,13 @@ Tensor add_scaled(const Tensor& states, const Tensor& update, const Tensor& scal
   return scale.defined() ? at::addcmul(states, update, scale) : states + update;
 }
 
-Tensor Norm::forward(const Tensor& states, Context& context) const {
-  if (runs_own_kernels(states)) return run(states, {}, {}, nullptr, context);
-  if (!bias_.defined())
-    return at::rms_norm(states.to(at::kFloat), {weight_.size(0)}, weight_, epsilon_);
-  return at::layer_norm(states.to(at::kFloat), {weight_.size(0)}, weight_, bias_, epsilon_);
+Tensor Norm::forward(const Tensor& states, Context& context, Activation activation) const {
+  if (runs_own_kernels(states)) return run(states, {}, {}, nullptr, activation, context);
+  const Tensor x = states.to(at::kFloat);
+  const int64_t dim = weight_.size(0);
+  return activate(bias_.defined() ? at::layer_norm(x, {dim}, weight_, bias_, epsilon_)
+                                  : at::rms_norm(x, {dim}, weight_, epsilon_),
+                  activation);
 }
 
 std::pair<Tensor, Tensor> Norm::add(const Tensor& states, const Tensor& update, const Tensor& scale,
@@ -25,12 +27,12 @@ std::pair<Tensor, Tensor> Norm::add(const Tensor& states, const Tensor& update, 
     return {sum, forward(sum, context)};
   }
   Tensor sum = at::empty(states.sizes(), states.options());
-  const Tensor normed = run(states, update, scale, &sum, context);
+  const Tensor normed = run(states, update, scale, &sum, Activation::kIdentity, context);
   return {sum, normed};
 }
 
 Tensor Norm::run(const Tensor& states, const Tensor& update, const Tensor& scale, Tensor* sum,
-                 const Context& context) const {
+                 Activation activation, const Context& context) const {
   constexpr int64_t kNumbersPerTask = 1 << 14;
   const Tensor x = states.contiguous();
   const Tensor added = sum ? update.to(at::kFloat).contiguous() : Tensor();
@@ -47,6 +49,7 @@ Tensor Norm::run(const Tensor& states, const Tensor& update, const Tensor& scale
   if (bias_.defined()) call.bias = bias_.const_data_ptr<float>();
   call.dim = weight_.size(0);
   call.epsilon = static_cast<float>(epsilon_);
+  call.activation = activation;
   const CpuKernels kernels = cpu_kernels(context);
   at::parallel_for(0, x.numel() / call.dim, std::max<int64_t>(1, kNumbersPerTask / call.dim),
                    [&](int64_t begin, int64_t end) { kernels.norm(call, begin, end - begin); });

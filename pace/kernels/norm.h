@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "pace/kernels/context.h"
+#include "pace/kernels/cpu.h"
 
 namespace pace::kernels {
 
@@ -17,7 +18,8 @@ class Norm {
       : weight_(std::move(weight)), bias_(std::move(bias)), epsilon_(epsilon) {}
 
   /// states [..., dim] -> the same shape.
-  Tensor forward(const Tensor& states, Context& context) const;
+  Tensor forward(const Tensor& states, Context& context,
+                 Activation activation = Activation::kIdentity) const;
 
   /// The sum = states + scale * update, and its norm. `scale` [dim] may be undefined: 1.
   std::pair<Tensor, Tensor> add(const Tensor& states, const Tensor& update, const Tensor& scale,
@@ -25,7 +27,7 @@ class Norm {
 
  private:
   Tensor run(const Tensor& states, const Tensor& update, const Tensor& scale, Tensor* sum,
-             const Context& context) const;
+             Activation activation, const Context& context) const;
 
   Tensor weight_, bias_;
   double epsilon_;

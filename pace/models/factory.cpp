@@ -17,6 +17,7 @@
 #include "pace/models/lstm.h"
 #include "pace/models/resnet.h"
 #include "pace/models/vit.h"
+#include "pace/models/wav2vec2.h"
 
 namespace pace {
 
@@ -53,6 +54,8 @@ constexpr std::array kFamilies{
     Family{"resnet-cifar", "", "ResNetCifarForImageClassification", "ResNetCifarModel", "linear.",
            kPicture, false, make_resnet},
     Family{"resnet-torchvision", "", "ResNet", "ResNetModel", "fc.", kPicture, false, make_resnet},
+    Family{"wav2vec2", "wav2vec2.", "Wav2Vec2ForCTC", "Wav2Vec2Model", "lm_head.", kSound, true,
+           make_wav2vec2},
 };
 
 /// The family of a config. Throws Error listing what is supported.
@@ -147,20 +150,29 @@ bool has_last_layer(const Family& family, const json& config, const std::string&
   return family.make != make_decoder || !DecoderConfig::from_json(config, where).tied;
 }
 
+/// What only the pretraining of a speech model needs.
+bool is_unused_of_speech(std::string_view bare) {
+  return bare == "masked_spec_embed" || bare.starts_with("quantizer.") ||
+         bare.starts_with("project_q.") || bare.starts_with("project_hid.");
+}
+
 /// Known parts of a backbone's folder that a classifier may have no use for.
 bool is_unused(std::string_view bare) {
   return bare.starts_with("pooler.") || bare == "embeddings.position_ids" ||
-         bare.ends_with(".num_batches_tracked") || is_unused_of_decoder(bare);
+         bare.ends_with(".num_batches_tracked") || is_unused_of_decoder(bare) ||
+         is_unused_of_speech(bare);
 }
 
 /// Whether `bare` belongs to a layer at or behind `layers`.
 bool is_cut_layer(std::string_view bare, int64_t layers) {
-  constexpr std::string_view kLayer = "encoder.layer.";
-  if (!bare.starts_with(kLayer)) return false;
-  bare.remove_prefix(kLayer.size());
-  int64_t index = -1;
-  std::from_chars(bare.data(), bare.data() + bare.size(), index);
-  return index >= layers;
+  for (const std::string_view layer : {"encoder.layer.", "encoder.layers."}) {
+    if (!bare.starts_with(layer)) continue;
+    bare.remove_prefix(layer.size());
+    int64_t index = -1;
+    std::from_chars(bare.data(), bare.data() + bare.size(), index);
+    return index >= layers;
+  }
+  return false;
 }
 
 /// What config["pace"] holds.

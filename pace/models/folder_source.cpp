@@ -3,18 +3,38 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 #include <vector>
 
 #include "pace/base/error.h"
 
 namespace pace {
 
+namespace {
+
+/// What PyTorch called the factors of a normalised weight before 2.0, if `name` is one of them.
+std::string older_name(const std::string& name) {
+  for (const auto& [now, before] : {std::pair(".parametrizations.weight.original0", ".weight_g"),
+                                    std::pair(".parametrizations.weight.original1", ".weight_v")}) {
+    if (name.ends_with(now)) return name.substr(0, name.size() - std::strlen(now)) + before;
+  }
+  return name;
+}
+
+}  // namespace
+
 std::optional<at::Tensor> FolderSource::find(const std::string& name) {
-  std::string stored = name;
-  if (!files_.contains(stored) && name.starts_with(prefix_)) stored = name.substr(prefix_.size());
-  if (!files_.contains(stored)) return std::nullopt;
-  asked_.insert(stored);
-  return files_.tensor(stored);
+  for (const std::string& whole : {name, older_name(name)}) {
+    std::string stored = whole;
+    if (!files_.contains(stored) && whole.starts_with(prefix_)) {
+      stored = whole.substr(prefix_.size());
+    }
+    if (!files_.contains(stored)) continue;
+    asked_.insert(stored);
+    return files_.tensor(stored);
+  }
+  return std::nullopt;
 }
 
 void FolderSource::check_leftovers(const std::string& where, const Expected& expected) const {

@@ -14,7 +14,8 @@ namespace pace {
 using Expected = std::function<bool(std::string_view)>;
 
 /// The tensors of a folder by the names of the classifier model, whether or not the folder has the
-/// backbone's prefix, with a note of those that were asked for.
+/// backbone's prefix and whatever PyTorch called them at its time, with a note of those that were
+/// asked for.
 class FolderSource {
  public:
   FolderSource(const WeightFiles& files, std::string prefix)

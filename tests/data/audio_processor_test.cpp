@@ -51,6 +51,49 @@ TEST(AudioProcessor, CutsAndPads) {
               HasSubstr("200 samples at 16000 Hz"));
 }
 
+AudioProcessor waveforms(const std::string& name) {
+  const fs::path path = reference("wav2vec2") / name / "preprocessor_config.json";
+  return AudioProcessor(parse_json(read_text(path), path.string()));
+}
+
+TEST(AudioProcessor, GivesTheWaveformsOfTransformers) {
+  const SafetensorsFile file(reference("wav2vec2") / "features.safetensors");
+  for (const std::string name : {"normed", "raw"}) {
+    const AudioProcessor processor = waveforms(name);
+    EXPECT_EQ(processor.feature(), AudioFeature::kWaveform);
+    EXPECT_EQ(processor.rate(), 16000);
+    for (const std::string length : {"400", "17123"}) {
+      const at::Tensor samples = file.tensor(name + ".samples." + length);
+      const at::Tensor expected = file.tensor(name + ".values." + length);
+      const at::Tensor values = processor(processor.fit({samples, 16000}));
+      ASSERT_EQ(values.sizes(), expected.sizes());
+      EXPECT_LT((values - expected).abs().max().item<double>(), 1e-5) << name << " " << length;
+      const at::Tensor several = processor(at::stack({samples, samples.flip(0)}));
+      EXPECT_TRUE(several[0].equal(values)) << "whatever stands beside it";
+    }
+  }
+  EXPECT_EQ(waveforms("raw").fit({at::ones({3200}), 32000}).numel(), 1600);
+  EXPECT_THAT(error_of([] {
+                waveforms("raw").fit({at::ones({0}), 16000});
+              }),
+              HasSubstr("without samples"));
+}
+
+TEST(AudioProcessor, NamesTheFieldOfAWaveformThatIsWrong) {
+  const auto refused = [](const std::string& field, const json& value) {
+    json config = waveforms("normed").config();
+    config[field] = value;
+    return error_of([&] { AudioProcessor{config}; });
+  };
+  EXPECT_EQ(refused("padding_value", 0.0), "(no error)");
+  EXPECT_EQ(refused("feature_extractor_type", nullptr), "(no error)");
+  EXPECT_THAT(refused("feature_extractor_type", "WhisperFeatureExtractor"),
+              HasSubstr("feature_extractor_type is 'WhisperFeatureExtractor'"));
+  EXPECT_THAT(refused("feature_size", 80), HasSubstr("feature_size is 80"));
+  EXPECT_THAT(refused("sampling_rate", 0), HasSubstr("sampling_rate is 0"));
+  EXPECT_THAT(refused("do_normalize", "yes"), HasSubstr("do_normalize"));
+}
+
 TEST(AudioProcessor, NamesTheFieldThatIsWrong) {
   const json good = cases().at("mfcc");
   const auto refused = [&](const std::string& field, const json& value) {

@@ -1,0 +1,74 @@
+#include "pace/data/audio_loader.h"
+
+#include <gmock/gmock.h>
+
+#include "pace/base/error.h"
+#include "tests/error_of.h"
+#include "tests/reference.h"
+
+namespace pace {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// Sounds of growing lengths, with transcripts or in two classes; the third cannot be read.
+class Sounds : public Dataset {
+ public:
+  explicit Sounds(std::vector<std::string> classes) : classes_(std::move(classes)) {}
+  int64_t size() const override { return 5; }
+  Audio audio(int64_t index) const override {
+    if (index == 2) fail("damaged");
+    return {at::arange(1, 101 + 10 * index).to(at::kFloat) / 200, 16000};
+  }
+  Text text(int64_t index) const override { return {std::string(static_cast<size_t>(index), 'E')}; }
+  int64_t label(int64_t index) const override { return index % 2; }
+  std::string name(int64_t index) const override { return "sound #" + std::to_string(index); }
+  const std::vector<std::string>& classes() const override { return classes_; }
+
+ private:
+  std::vector<std::string> classes_;
+};
+
+std::shared_ptr<const CtcVocabulary> letters() {
+  return std::make_shared<CtcVocabulary>(
+      CtcVocabulary::open(reference("wav2vec2") / "tokenizer" / "upper", 15));
+}
+
+TEST(AudioLoader, BatchesWaveformsOfDifferentLengths) {
+  const AudioProcessor processor(json{{"feature_extractor_type", "Wav2Vec2FeatureExtractor"}});
+  const auto sounds = std::make_shared<Sounds>(std::vector<std::string>());
+  AudioLoader loader(sounds, processor, {.batch = 4, .skip_broken = true}, letters());
+  const std::optional<Batch> batch = loader.next();
+  ASSERT_TRUE(batch);
+  EXPECT_EQ(batch->indices, (std::vector<int64_t>{0, 1, 3}));
+  EXPECT_EQ(loader.broken(), 1);
+  ASSERT_EQ(batch->inputs.sizes(), (at::IntArrayRef{3, 130}));
+  for (int64_t i = 0; i < 3; ++i) {
+    const at::Tensor sound = processor(processor.fit(sounds->audio(batch->indices[i])));
+    EXPECT_TRUE(batch->inputs[i].narrow(0, 0, sound.numel()).equal(sound));
+    EXPECT_TRUE(batch->inputs[i].slice(0, sound.numel()).isnan().all().item<bool>());
+  }
+  const int64_t e = letters()->encode("E")[0];
+  EXPECT_TRUE(batch->labels.equal(at::tensor({-1L, -1L, -1L, e, -1L, -1L, e, e, e}).view({3, 3})));
+  EXPECT_FALSE(batch->targets.defined());
+}
+
+TEST(AudioLoader, LabelsClasses) {
+  const AudioProcessor processor(json{{"feature_size", 1}});
+  AudioLoader loader(std::make_shared<Sounds>(std::vector<std::string>{"low", "high"}), processor,
+                     {.batch = 2, .skip_broken = true});
+  const std::optional<Batch> batch = loader.next();
+  EXPECT_TRUE(batch->labels.equal(at::tensor({0L, 1L})));
+  EXPECT_EQ(batch->targets.sizes(), (at::IntArrayRef{2, 2}));
+}
+
+TEST(AudioLoader, NamesWhatItCannotRead) {
+  const AudioProcessor processor(json{{"feature_size", 1}});
+  const auto sounds = std::make_shared<Sounds>(std::vector<std::string>());
+  AudioLoader loader(sounds, processor, {.batch = 4}, letters());
+  EXPECT_THAT(error_of([&] { loader.next(); }), HasSubstr("sound #2: damaged"));
+  EXPECT_THAT(error_of([&] { AudioLoader(sounds, processor, {}); }), HasSubstr("vocabulary"));
+}
+
+}  // namespace
+}  // namespace pace
