@@ -49,8 +49,15 @@ std::vector<double> possible(const LoadedModel& model, const std::vector<double>
 using Cells = std::vector<std::pair<const char*, std::string>>;
 
 Cells cells(const std::string& name, const Result& result, const Result& adaptive) {
-  Cells out{{"", name}, {"accuracy", percent(result.accuracy)}};
-  if (!std::isnan(adaptive.bits)) {
+  Cells out{{"", name}};
+  const bool speech = !std::isnan(adaptive.word_error_rate);
+  if (speech) {
+    out.emplace_back("CER", percent(1.0 - result.accuracy));
+    out.emplace_back("WER", percent(result.word_error_rate));
+  } else {
+    out.emplace_back("accuracy", percent(result.accuracy));
+  }
+  if (!speech && !std::isnan(adaptive.bits)) {
     const bool known = !std::isnan(result.bits);
     out.emplace_back("bits", known ? fmt::format("{:.3f}", result.bits) : "-");
     out.emplace_back("perplexity", known ? fmt::format("{:.3f}", result.perplexity()) : "-");
@@ -225,7 +232,8 @@ void Eval::add_maps(const LoadedModel& model, const Dataset& dataset, double bud
   }
   if (by_place && model.modality() == Modality::kSound) {
     page.sound_maps =
-        sound_maps(model, audio_processor_of(model, model_), dataset, budget, heat_maps_, 0);
+        sound_maps(model, audio_processor_of(model, model_), ctc_vocabulary_of(model, model_).get(),
+                   dataset, budget, heat_maps_, 0);
   }
   if (has_text_maps(model)) {
     page.text_maps = text_maps(model, *tokenizer_of(model, model_), dataset, budget, heat_maps_, 0);

@@ -41,7 +41,8 @@ std::vector<int64_t> shape_of(const LoadedModel& loaded, const std::string& fold
   if (loaded.preprocessor) return input_shape(loaded, folder);
   const json& config = loaded.model->config();
   const auto field = [&](const char* name) { return integer_field(config, name, "config.json"); };
-  if (loaded.modality() == Modality::kSound) return {1, field("num_frames"), field("num_mfcc")};
+  if (config.contains("num_frames")) return {1, field("num_frames"), field("num_mfcc")};
+  if (loaded.modality() == Modality::kSound) return {1, 160000};  // ten seconds
   return {1, channels_of(config), field("image_size"), field("image_size")};
 }
 
@@ -59,7 +60,8 @@ at::Tensor example_of(const LoadedModel& loaded, const std::string& folder) {
 json describe_input(const LoadedModel& loaded, const std::string& folder) {
   if (loaded.reads_text()) return {{"tokens", tokens_of(loaded)}};
   const std::vector<int64_t> shape = shape_of(loaded, folder);
-  if (loaded.modality() == Modality::kSound) return {{"frames", shape[1]}, {"features", shape[2]}};
+  if (shape.size() == 2) return {{"samples", shape[1]}};
+  if (shape.size() == 3) return {{"frames", shape[1]}, {"features", shape[2]}};
   return {{"channels", shape[1]}, {"height", shape[2]}, {"width", shape[3]}};
 }
 
@@ -67,6 +69,7 @@ json describe_input(const LoadedModel& loaded, const std::string& folder) {
 std::string shown_input(const json& input) {
   const auto field = [&](const char* name) { return input[name].get<int64_t>(); };
   if (input.contains("tokens")) return fmt::format("a text of {} tokens", field("tokens"));
+  if (input.contains("samples")) return fmt::format("a sound of {} samples", field("samples"));
   if (input.contains("frames")) {
     return fmt::format("a sound of {} frames, {} features", field("frames"), field("features"));
   }
@@ -84,7 +87,7 @@ json describe(const std::string& folder) {
                {"input", describe_input(loaded, folder)},
                {"dense_macs", loaded.model->dense_macs(example_of(loaded, folder)).item<double>()},
                {"labels", loaded.model->labels()},
-               {"vocabulary", loaded.reads_text() ? json(text_limits(config).vocabulary) : json()},
+               {"vocabulary", config.value("vocab_size", json())},
                {"files", file_sizes(folder)}};
   if (loaded.acm) {
     info["acm"] = loaded.acm->to_json();

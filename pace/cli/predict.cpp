@@ -23,7 +23,9 @@ namespace pace::cli {
 namespace {
 
 struct Prediction {
-  at::Tensor logits, probabilities;  ///< float [classes], or of the next token [vocabulary]
+  /// float [classes], or of the next token [vocabulary]; of speech logits [frames, vocabulary]
+  /// only.
+  at::Tensor logits, probabilities;
   double macs = 0.0, macs_fraction = 1.0;
   std::optional<int64_t> blocks;  ///< run; of a model with exits
   std::vector<StageUnits> units;  ///< of a model whose stages or steps halt
@@ -53,12 +55,24 @@ at::Tensor features(const AudioProcessor& processor, const Audio& audio, const s
   }
 }
 
+/// A whole file, which the model may hear at once.
+Question whole_sound(const AudioProcessor& processor, const std::string& path) {
+  const Audio audio = load_audio(path);
+  const double seconds =
+      static_cast<double>(audio.samples.numel()) / static_cast<double>(audio.rate);
+  return {features(processor, audio, path), 0.0, seconds};
+}
+
 /// Sounds by their files, or standard input's.
 Prepare prepare_sounds(const AudioProcessor& processor, const StreamOptions& stream) {
-  const int64_t hop = stream.hop(processor.rate(), processor.samples());
-  return [processor, stream, hop](const std::string& input, const Ask& ask) {
+  const int64_t length = stream.window(processor.rate(), processor.samples());
+  const int64_t hop = stream.hop(processor.rate(), length);
+  return [processor, stream, length, hop](const std::string& input, const Ask& ask) {
+    if (processor.samples() == 0 && input != "-" && !stream.divides()) {
+      return ask(whole_sound(processor, input));
+    }
     const std::unique_ptr<AudioSource> source = stream.open(input, processor.rate());
-    AudioWindows windows(*source, processor.rate(), processor.samples(), hop);
+    AudioWindows windows(*source, processor.rate(), length, hop);
     std::optional<AudioWindow> window = windows.next();
     if (!window) fail("{}: there are no samples", input);
     for (; window; window = windows.next()) {
@@ -91,13 +105,13 @@ Prepare prepare_prompts(std::shared_ptr<const Tokenizer> tokenizer, int64_t most
 }
 
 /// One input by itself, so that a broken one costs no other its answer.
-Prediction predict(const LoadedModel& model, double budget, const at::Tensor& input) {
+Prediction predict(const LoadedModel& model, double budget, bool speech, const at::Tensor& input) {
   const at::NoGradGuard no_grad;
   Pass pass = model.pass_at(budget);
   Prediction prediction;
   const at::Tensor logits = model.model->forward(input, pass).to(at::kFloat)[0];
-  prediction.logits = (logits.dim() > 1 ? logits[-1] : logits).contiguous();
-  prediction.probabilities = prediction.logits.softmax(0);
+  prediction.logits = (logits.dim() > 1 && !speech ? logits[-1] : logits).contiguous();
+  if (!speech) prediction.probabilities = prediction.logits.softmax(0);
   prediction.macs = pass.ledger.macs()[0].item<double>();
   prediction.macs_fraction = prediction.macs / model.model->dense_macs(input).item<double>();
   prediction.units = units_of(model, pass.ledger);
@@ -176,14 +190,16 @@ class Predict : public Command {
     model.pass_at(budget);  // an impossible budget is no fault of the first input
     if (continuation_.tokens > 0) return write(model, budget, terminal);
     std::vector<std::string> labels = model.model->labels();
-    language_model_ = labels.empty();
+    if (sound_) vocabulary_ = ctc_vocabulary_of(model, model_);
+    language_model_ = labels.empty() && !sound_;
     const Prepare prepare = prepare_for(model, labels);
     int64_t asked = 0, failed = 0;
     each_input(text, [&](const std::string& input, const std::string& place) {
       ++asked;
       try {
         prepare(input, [&](const Question& question) {
-          print(input, question, predict(model, budget, question.input), labels);
+          print(input, question, predict(model, budget, vocabulary_ != nullptr, question.input),
+                labels);
         });
       } catch (const Error& error) {
         terminal.warn(place + error.what());
@@ -278,8 +294,32 @@ class Predict : public Command {
     }
   }
 
+  /// What a speech recogniser wrote.
+  void print_text(const std::string& input, const Question& question,
+                  const Prediction& prediction) const {
+    const std::string text = vocabulary_->decode(prediction.logits);
+    if (!json_) {
+      std::cout << fmt::format("{} {:.2f}-{:.2f} s: {} ({} of the dense operations)", input,
+                               question.begin, question.end, text,
+                               percent(prediction.macs_fraction))
+                << std::endl;
+      return;
+    }
+    json object = {{"input", input},          {"begin", question.begin},
+                   {"end", question.end},     {"text", text},
+                   {"macs", prediction.macs}, {"macs_fraction", prediction.macs_fraction}};
+    if (logits_) {
+      for (const at::Tensor& frame : prediction.logits.unbind()) {
+        const float* logits = frame.const_data_ptr<float>();
+        object["logits"].push_back(std::vector<float>(logits, logits + frame.numel()));
+      }
+    }
+    std::cout << dump(object) << std::endl;
+  }
+
   void print(const std::string& input, const Question& question, const Prediction& prediction,
              const std::vector<std::string>& labels) const {
+    if (vocabulary_) return print_text(input, question, prediction);
     const float* p = prediction.probabilities.const_data_ptr<float>();
     const std::vector<int64_t> order = ranking(prediction.probabilities, answers());
     if (!json_) {
@@ -315,6 +355,7 @@ class Predict : public Command {
   BudgetOptions budget_;
   ContinuationOptions continuation_;
   StreamOptions stream_;
+  std::shared_ptr<const CtcVocabulary> vocabulary_;  ///< of a speech recogniser
   ThreadOptions threads_;
   int64_t top_ = 0;
   bool json_ = false, logits_ = false, language_model_ = false, sound_ = false;

@@ -17,6 +17,7 @@ namespace pace::cli {
 namespace {
 
 constexpr int64_t kMostHeldOut = 1000;  // by default
+constexpr int64_t kHeardSeconds = 10;   // of a sound that may be of any length
 
 std::shared_ptr<const Dataset> limited(std::shared_ptr<const Dataset> dataset, int64_t limit,
                                        uint64_t seed) {
@@ -131,8 +132,9 @@ std::shared_ptr<const Dataset> labelled_for(const LoadedModel& model,
   const std::vector<std::string>& classes = dataset->classes();
   if (classes == labels) return dataset;
   if (labels.empty()) {
-    fail("'{}' has classes, but the model is a language model; give text:FILE or jsonl:FILE",
-         options.data);
+    fail("'{}' has classes, but the model is a {}", options.data,
+         model.reads_text() ? "language model; give text:FILE or jsonl:FILE"
+                            : "speech recogniser; give speech:PATH");
   }
   if (classes.empty()) {
     fail("'{}' has no classes, but the model tells {} apart", options.data, labels.size());
@@ -179,6 +181,13 @@ std::shared_ptr<const Tokenizer> tokenizer_of(const LoadedModel& model, const st
   return tokenizer;
 }
 
+std::shared_ptr<const CtcVocabulary> ctc_vocabulary_of(const LoadedModel& model,
+                                                       const std::string& folder) {
+  if (!model.model->labels().empty()) return nullptr;
+  const int64_t size = integer_field(model.model->config(), "vocab_size", "config.json");
+  return std::make_shared<const CtcVocabulary>(CtcVocabulary::open(folder, size));
+}
+
 std::unique_ptr<Loader> make_loader(const LoadedModel& model, const std::string& folder,
                                     std::shared_ptr<const Dataset> dataset,
                                     const LoaderOptions& options, Reporter& reporter) {
@@ -188,7 +197,7 @@ std::unique_ptr<Loader> make_loader(const LoadedModel& model, const std::string&
                                           text_limits(model.model->config()).tokens, options);
     case Modality::kSound:
       return std::make_unique<AudioLoader>(std::move(dataset), audio_processor_of(model, folder),
-                                           options);
+                                           options, ctc_vocabulary_of(model, folder));
     case Modality::kPicture:
       break;
   }
@@ -199,6 +208,7 @@ std::unique_ptr<Loader> make_loader(const LoadedModel& model, const std::string&
 std::vector<int64_t> input_shape(const LoadedModel& model, const std::string& folder) {
   if (model.modality() == Modality::kSound) {
     const AudioProcessor processor = audio_processor_of(model, folder);
+    if (processor.samples() == 0) return {1, kHeardSeconds * processor.rate()};
     return {1, processor.frames(), processor.features()};
   }
   const ImageProcessor processor = image_processor_of(model, folder);

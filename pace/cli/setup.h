@@ -6,6 +6,7 @@
 
 #include "pace/cli/options.h"
 #include "pace/data/audio_processor.h"
+#include "pace/data/ctc.h"
 #include "pace/data/image_processor.h"
 #include "pace/data/tokenizer.h"
 #include "pace/models/factory.h"
@@ -57,12 +58,16 @@ int64_t channels_of(const json& config);
 /// How texts become tokens of the model. Throws Error when the folder has no tokeniser, or one with
 /// more tokens than the model knows.
 std::shared_ptr<const Tokenizer> tokenizer_of(const LoadedModel& model, const std::string& folder);
+/// What a speech recogniser writes with; null for models that tell classes apart. Throws Error when
+/// the folder does not say.
+std::shared_ptr<const CtcVocabulary> ctc_vocabulary_of(const LoadedModel& model,
+                                                       const std::string& folder);
 /// A loader of what the model takes, prepared as its folder says.
 std::unique_ptr<Loader> make_loader(const LoadedModel& model, const std::string& folder,
                                     std::shared_ptr<const Dataset> dataset,
                                     const LoaderOptions& options, Reporter& reporter);
-/// Of one picture, [1, channels, height, width], or sound, [1, frames, features], as it comes out
-/// of the processor.
+/// Of one picture, [1, channels, height, width], or sound, [1, frames, features] or the samples of
+/// ten seconds, as it comes out of the processor.
 std::vector<int64_t> input_shape(const LoadedModel& model, const std::string& folder);
 
 /// The last part of a folder's path: what to call the model in it.

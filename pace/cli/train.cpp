@@ -109,18 +109,20 @@ json Train::preprocessor_for(const LoadedModel& loaded) const {
 }
 
 std::string Train::prepare_inputs(LoadedModel& loaded) const {
-  if (loaded.reads_text()) {
-    const std::string folder = tokenizer_.empty() ? model_ : tokenizer_;
+  std::string folder = model_;
+  if (loaded.reads_text() || loaded.model->labels().empty()) {
+    if (!tokenizer_.empty()) folder = tokenizer_;
     if (folder.empty()) {
       throw UsageError("nothing says how texts become tokens: give --tokenizer FOLDER");
     }
     loaded.tokenizer = read_tokenizer(folder);
-    return folder;
   }
-  loaded.preprocessor = preprocessor_for(loaded);
-  // Refuses a size that the model cannot take.
-  loaded.model->dense_macs(at::empty(input_shape(loaded, model_)));
-  return model_;
+  if (!loaded.reads_text()) {
+    loaded.preprocessor = preprocessor_for(loaded);
+    // Refuses a size that the model cannot take.
+    loaded.model->dense_macs(at::zeros(input_shape(loaded, model_)));
+  }
+  return folder;
 }
 
 int Train::run(Terminal& terminal) {

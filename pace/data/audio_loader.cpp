@@ -81,6 +81,7 @@ void AudioLoader::label(Batch& batch) const {
     transcripts.push_back(at::tensor(tokens, at::kLong));
   }
   batch.labels = at::pad_sequence(transcripts, /*batch_first=*/true, -1);
+  batch.vocabulary = vocabulary_;
 }
 
 }  // namespace pace

@@ -125,19 +125,29 @@ CtcVocabulary CtcVocabulary::open(const fs::path& folder, int64_t size) {
 }
 
 std::string CtcVocabulary::decode(const std::vector<int64_t>& best) const {
-  std::string text;
+  std::vector<int64_t> kept;
   const std::string* last = nullptr;
   for (const int64_t id : best) {
-    if (id < 0 || id >= size()) {
-      fail("{}: there is no token {}; there are 0..{}", where_, id, size() - 1);
-    }
-    const std::string& token = tokens_[static_cast<size_t>(id)];
-    if (id != blank_ && (!last || *last != token)) text += token == delimiter_ ? space_ : token;
+    const std::string& token = this->token(id);
+    if (id != blank_ && (!last || *last != token)) kept.push_back(id);
     last = &token;
   }
-  std::u32string points = stripped(unicode::decode(text));
+  return text(kept);
+}
+
+std::string CtcVocabulary::text(const std::vector<int64_t>& ids) const {
+  std::string joined;
+  for (const int64_t id : ids) joined += token(id) == delimiter_ ? space_ : token(id);
+  std::u32string points = stripped(unicode::decode(joined));
   if (lowercase_) unicode::lowercase(points);
   return unicode::encode(points);
+}
+
+const std::string& CtcVocabulary::token(int64_t id) const {
+  if (id < 0 || id >= size()) {
+    fail("{}: there is no token {}; there are 0..{}", where_, id, size() - 1);
+  }
+  return tokens_[static_cast<size_t>(id)];
 }
 
 std::string CtcVocabulary::decode(const at::Tensor& logits) const {

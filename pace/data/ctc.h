@@ -30,7 +30,9 @@ class CtcVocabulary {
   /// word delimiters are spaces, of which none are left at the ends. Throws Error for ids outside
   /// of 0..size()-1.
   std::string decode(const std::vector<int64_t>& best) const;
-  /// The same of logits, float [frames, size()].
+  /// The text of tokens one after another, as they are.
+  std::string text(const std::vector<int64_t>& ids) const;
+  /// What decode makes of logits, float [frames, size()].
   std::string decode(const at::Tensor& logits) const;
 
   /// The tokens of what was said, one for each character, in the case that the vocabulary has.
@@ -39,6 +41,7 @@ class CtcVocabulary {
 
  private:
   CtcVocabulary() = default;
+  const std::string& token(int64_t id) const;
   /// The id of a character, or -1.
   int64_t find(char32_t character) const;
 

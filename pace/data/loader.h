@@ -2,24 +2,30 @@
 
 #include <ATen/ATen.h>
 
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "pace/data/augment.h"
+#include "pace/data/ctc.h"
 #include "pace/data/dataset.h"
 
 namespace pace {
 
 struct Batch {
   /// As models take them: pictures float [batch, channels, height, width], texts int64 [batch,
-  /// longest, 2], the number and the type of each token, -1 after the end of a text.
-  at::Tensor inputs;
+  /// longest, 2], the number and the type of each token, -1 after the end of a text, sounds float
+  /// [batch, frames, features] or [batch, longest], NaN after the end of a sound.
+  at::Tensor inputs = {};
   /// int64 [batch]; of data without classes [batch, longest], the token after each one, -1 where a
   /// text ends.
-  at::Tensor labels;
+  at::Tensor labels = {};
   /// float [batch, classes]: labels after smoothing and mixing; undefined without classes.
-  at::Tensor targets;
-  std::vector<int64_t> indices;  ///< of the examples in the dataset
+  at::Tensor targets = {};
+  std::vector<int64_t> indices = {};  ///< of the examples in the dataset
+  /// Of sounds with what is said in them, whose labels are its tokens for that, [batch, longest],
+  /// and do not stand beside the answers; otherwise null.
+  std::shared_ptr<const CtcVocabulary> vocabulary = {};
 };
 
 struct LoaderOptions {

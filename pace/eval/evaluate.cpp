@@ -49,15 +49,15 @@ class Track {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
     const Tensor macs = pass.ledger.macs();
     runs_.push_back({elapsed.count(), macs.sum().item<double>(), batch.labels.size(0)});
-    answers_ += compare(logits, batch.labels);
-    language_model_ = batch.labels.dim() > 1;
+    answers_ += compare(logits, batch, pass.ledger.sequences());
+    has_classes_ = batch.labels.dim() == 1;
     result_.items += batch.labels.size(0);
     add_macs(macs, model_.model->dense_macs(batch.inputs));
     for (size_t i = 0; i < pass.ledger.decisions().size(); ++i) {
       add_choices(i, pass.ledger.decisions()[i]);
     }
     if (pass.ledger.halting()) append(pass.ledger.halting()->blocks, result_.example_blocks);
-    if (!language_model_) append(logits.argmax(-1), result_.predicted);
+    if (has_classes_) append(logits.argmax(-1), result_.predicted);
     add_units(units_of(model_, pass.ledger));
     for (const Dispatch& dispatch : pass.ledger.dispatches()) add_experts(dispatch);
     deciding_ += pass.ledger.deciding();
@@ -69,7 +69,8 @@ class Track {
   Result finish(const Track& dense) const {
     Result result = result_;
     result.accuracy = answers_.accuracy();
-    if (language_model_) result.bits = answers_.bits();
+    if (!has_classes_) result.bits = answers_.bits();
+    if (answers_.words > 0) result.word_error_rate = answers_.word_error_rate();
     result.macs = macs_ / static_cast<double>(result.items);
     result.macs_fraction = macs_ / dense.macs_;
     result.deciding_fraction = deciding_ / dense.macs_;
@@ -161,7 +162,7 @@ class Track {
   const LoadedModel& model_;
   Result result_;
   Answers answers_;
-  bool language_model_ = false;
+  bool has_classes_ = true;
   double macs_ = 0.0, deciding_ = 0.0;
   std::vector<Run> runs_;
 };
@@ -205,6 +206,10 @@ json to_json(const Result& result) {
   if (!std::isnan(result.bits)) {
     object["bits"] = result.bits;
     object["perplexity"] = result.perplexity();
+  }
+  if (!std::isnan(result.word_error_rate)) {
+    object["character_error_rate"] = 1.0 - result.accuracy;
+    object["word_error_rate"] = result.word_error_rate;
   }
   if (!std::isnan(result.tokens_per_second)) {
     object["tokens_per_second"] = result.tokens_per_second;
@@ -254,7 +259,8 @@ Competition compete(const LoadedModel& model, Loader& loader, Reporter& reporter
     Pass pass;
     pass.form = Form::kRelaxed;
     pass.context.type = model.type;
-    answers += compare(model.model->forward(batch->inputs, pass), batch->labels);
+    const Tensor logits = model.model->forward(batch->inputs, pass);
+    answers += compare(logits, *batch, pass.ledger.sequences());
     macs += pass.ledger.macs().sum().item<double>();
     dense_macs += model.model->dense_macs(batch->inputs).sum().item<double>();
     for (const Routing& routing : pass.ledger.routings()) {
@@ -280,7 +286,7 @@ class Scorer {
     pass.budget = budget_;
     pass.price = price_;
     const Tensor logits = model_.model->forward(batch.inputs, pass);
-    answers_ += compare(logits, batch.labels);
+    answers_ += compare(logits, batch, pass.ledger.sequences());
     items_ += batch.labels.size(0);
     const Tensor fractions = pass.ledger.macs() / model_.model->dense_macs(batch.inputs);
     fraction_ += fractions.sum().item<double>();

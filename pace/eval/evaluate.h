@@ -38,8 +38,10 @@ double mean_units(const std::vector<StageUnits>& units);
 
 /// What a model did on a dataset at one setting.
 struct Result {
-  double budget = 1.0;         ///< asked for
-  double accuracy = 0.0;       ///< in [0, 1]; of a language model: of the next token
+  double budget = 1.0;  ///< asked for
+  /// In [0, 1]; of a language model: of the next token; of a speech recogniser: 1 less the
+  /// character error rate, which may be below 0.
+  double accuracy = 0.0;
   double macs = 0.0;           ///< mean per example, by the ledger
   double macs_fraction = 1.0;  ///< of the dense model's that was measured beside it
   /// Time, and its share of the dense model's, over all batches, which ran in turn, but those in
@@ -54,9 +56,11 @@ struct Result {
   std::vector<int64_t> exits = {};
   std::vector<int64_t> example_blocks = {};
   std::vector<int64_t> predicted = {};  ///< the class each example was given
-  /// Of a language model: the mean cross-entropy of a token, in bits; otherwise NaN.
+  /// Of a language model: the mean cross-entropy of a token, in bits; of a speech recogniser that
+  /// of a character; otherwise NaN.
   double bits = std::numeric_limits<double>::quiet_NaN();
   double perplexity() const { return std::exp2(bits); }
+  double word_error_rate = std::numeric_limits<double>::quiet_NaN();  ///< of a speech recogniser
   /// Of a model that writes: measured, after half of the first example; otherwise NaN.
   double tokens_per_second = std::numeric_limits<double>::quiet_NaN();
   std::vector<StageUnits> units = {};      ///< of what halts or is routed, stage by stage

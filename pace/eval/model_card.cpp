@@ -18,7 +18,10 @@ struct Words {
 };
 Words words_for(const LoadedModel& model) {
   const char* text = "'A text.'";
-  if (model.model->labels().empty()) return {"text-generation", "language model", text};
+  if (model.model->labels().empty()) {
+    if (model.reads_text()) return {"text-generation", "language model", text};
+    return {"automatic-speech-recognition", "speech recogniser", "speech.wav"};
+  }
   switch (model.modality()) {
     case Modality::kText:
       return {"text-classification", "text classifier", text};

@@ -88,15 +88,19 @@ std::string meter(double fraction) {
 
 /// Columns that only some models have, as their headings or a result's cells.
 std::string more_headings(const Result& adaptive) {
-  return std::string(std::isnan(adaptive.bits) ? ""
-                                               : "<th>bits per token</th><th>perplexity</th>") +
+  const bool speech = !std::isnan(adaptive.word_error_rate);
+  return std::string(speech                      ? "<th>word error rate</th>"
+                     : std::isnan(adaptive.bits) ? ""
+                                                 : "<th>bits per token</th><th>perplexity</th>") +
          (std::isnan(adaptive.tokens_per_second) ? "" : "<th>tokens per second</th>") +
          (adaptive.units.empty() ? "" : "<th>mean units</th>");
 }
 
 std::string more_cells(const Result& result, const Result& adaptive) {
   std::string out;
-  if (!std::isnan(adaptive.bits)) {
+  if (!std::isnan(adaptive.word_error_rate)) {
+    out += fmt::format("<td>{}</td>", percent(result.word_error_rate, 2));
+  } else if (!std::isnan(adaptive.bits)) {
     out += std::isnan(result.bits)
                ? "<td>–</td><td>–</td>"
                : fmt::format("<td>{:.3f}</td><td>{:.3f}</td>", result.bits, result.perplexity());

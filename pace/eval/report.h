@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pace/data/audio_processor.h"
+#include "pace/data/ctc.h"
 #include "pace/data/tokenizer.h"
 #include "pace/eval/evaluate.h"
 
@@ -89,10 +90,11 @@ struct Report {
 std::vector<HeatMap> heat_maps(const LoadedModel& model, const ImageProcessor& processor,
                                const Dataset& dataset, double budget, int64_t count, uint64_t seed);
 
-/// The same of sounds, for transformers with adaptive maps.
+/// The same of sounds, for transformers with adaptive maps; a speech recogniser writes with
+/// `vocabulary`, which others need not have.
 std::vector<SoundMap> sound_maps(const LoadedModel& model, const AudioProcessor& processor,
-                                 const Dataset& dataset, double budget, int64_t count,
-                                 uint64_t seed);
+                                 const CtcVocabulary* vocabulary, const Dataset& dataset,
+                                 double budget, int64_t count, uint64_t seed);
 
 /// Whether tokens of the model's texts differ in the steps, blocks or MLPs that they run.
 bool has_text_maps(const LoadedModel& model);

@@ -28,13 +28,25 @@ Tensor share_over_time(const Tensor& inputs, const Ledger& ledger) {
   return inputs.dim() == 3 ? share.slice(0, share.size(0) - inputs.size(1)) : share;
 }
 
+/// Runs the model on map.audio and notes what came of it.
+void listen(const LoadedModel& model, const AudioProcessor& processor,
+            const CtcVocabulary* vocabulary, double budget, SoundMap& map) {
+  const Tensor inputs = processor(map.audio.samples).unsqueeze(0);
+  Pass pass = model.pass_at(budget);
+  const Tensor logits = model.model->forward(inputs, pass)[0];
+  const std::vector<std::string> labels = model.model->labels();
+  map.predicted = vocabulary ? vocabulary->decode(logits)
+                             : labels.at(static_cast<size_t>(logits.argmax().item<int64_t>()));
+  map.macs_fraction = (pass.ledger.macs() / model.model->dense_macs(inputs)).item<double>();
+  map.share = share_over_time(inputs, pass.ledger).clone();
+}
+
 }  // namespace
 
 std::vector<SoundMap> sound_maps(const LoadedModel& model, const AudioProcessor& processor,
-                                 const Dataset& dataset, double budget, int64_t count,
-                                 uint64_t seed) {
+                                 const CtcVocabulary* vocabulary, const Dataset& dataset,
+                                 double budget, int64_t count, uint64_t seed) {
   const at::NoGradGuard no_grad;
-  const std::vector<std::string> labels = model.model->labels();
   std::vector<SoundMap> maps;
   for (const int64_t index : sample(dataset, candidates(count), seed)) {
     SoundMap map;
@@ -43,15 +55,11 @@ std::vector<SoundMap> sound_maps(const LoadedModel& model, const AudioProcessor&
     } catch (const Error&) {
       continue;  // the evaluation has named it
     }
-    const Tensor inputs = processor(map.audio.samples).unsqueeze(0);
-    Pass pass = model.pass_at(budget);
-    const Tensor logits = model.model->forward(inputs, pass);
     map.name = dataset.name(index);
-    map.predicted = labels.at(static_cast<size_t>(logits.argmax(-1).item<int64_t>()));
-    map.actual = labels.at(static_cast<size_t>(dataset.label(index)));
-    map.macs_fraction = (pass.ledger.macs() / model.model->dense_macs(inputs)).item<double>();
-    map.share = share_over_time(inputs, pass.ledger).clone();
+    map.actual = vocabulary ? vocabulary->text(vocabulary->encode(dataset.text(index).first))
+                            : dataset.classes().at(static_cast<size_t>(dataset.label(index)));
     map.spectrogram = spectrogram(map.audio);
+    listen(model, processor, vocabulary, budget, map);
     maps.push_back(std::move(map));
   }
   return spread(std::move(maps), count);

@@ -29,7 +29,7 @@ struct Family {
   const char *classifier, *backbone;
   std::string_view last;  ///< layer, whose rows are the classes, or the tokens of the vocabulary
   Modality modality;
-  bool language_model;
+  bool language_model;  ///< or a speech recogniser: the last layer tells tokens apart
   decltype(&make_vit) make;
 };
 constexpr auto kPicture = Modality::kPicture, kText = Modality::kText, kSound = Modality::kSound;
@@ -234,7 +234,8 @@ json dense_config(json config, const Family& family, const std::string& where,
     fail("{}: the model is adaptive already; a dense one is needed here", where);
   }
   if (family.language_model && !options.labels.empty()) {
-    fail("{}: a language model tells no classes apart; it learns from text:FILE", where);
+    fail("{}: a model of type {} tells no classes apart; it learns from {}", where, family.type,
+         family.modality == kSound ? "speech:PATH" : "text:FILE");
   }
   if ((family.make == make_lstm || family.make == make_decoder) && options.layers != 0) {
     fail("{}: only an encoder can be cut to its first {} layers", where, options.layers);
@@ -450,9 +451,7 @@ std::unique_ptr<Model> build_model(const json& config, const std::string& where,
       .make(config, where, std::move(parameters), build_map, build_depth);
 }
 
-Modality LoadedModel::modality() const {
-  return family_of(model->config(), kModelConfig).modality;
-}
+Modality LoadedModel::modality() const { return family_of(model->config(), kModelConfig).modality; }
 
 TextLimits text_limits(const json& config) {
   if (family_of(config, kModelConfig).make == make_lstm) {

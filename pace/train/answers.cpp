@@ -22,11 +22,40 @@ double mean(double sum, int64_t answers) {
   return sum / static_cast<double>(answers);
 }
 
+/// Sum of the CTC losses of all sounds; one too short for its characters counts as nothing.
+Tensor ctc_loss(const Tensor& logits, const Batch& batch, const kernels::Sequences& frames) {
+  const Tensor lengths = batch.labels.ge(0).sum(1);
+  const Tensor by_frame = at::log_softmax(logits, -1).transpose(0, 1);
+  return at::ctc_loss(by_frame, batch.labels.clamp_min(0).to(logits.device()),
+                      frames.lengths().to(at::kLong), lengths, batch.vocabulary->blank(),
+                      at::Reduction::Sum, /*zero_infinity=*/true);
+}
+
+Answers count_characters(const Tensor& logits, const Batch& batch,
+                         const kernels::Sequences& frames) {
+  Edits sum;
+  for (int64_t i = 0; i < logits.size(0); ++i) {
+    const Tensor said = batch.labels[i].masked_select(batch.labels[i].ge(0));
+    const int64_t* ids = said.const_data_ptr<int64_t>();
+    sum += edits(batch.vocabulary->text({ids, ids + said.numel()}),
+                 batch.vocabulary->decode(logits[i].narrow(0, 0, frames.length(i))));
+  }
+  Answers answers;
+  answers.asked = sum.reference_characters;
+  answers.right = answers.asked - sum.characters;
+  answers.words = sum.reference_words;
+  answers.word_edits = sum.words;
+  return answers;
+}
+
 /// Without their cross-entropies.
-Answers count(const Tensor& logits, const Tensor& labels) {
-  const Tensor local = labels.to(logits.device());
-  return {logits.argmax(-1).eq(local).sum().item<int64_t>(), labels.ge(0).sum().item<int64_t>(),
-          0.0};
+Answers count(const Tensor& logits, const Batch& batch, const kernels::Sequences& frames) {
+  if (batch.vocabulary) return count_characters(logits, batch, frames);
+  const Tensor local = batch.labels.to(logits.device());
+  Answers answers;
+  answers.right = logits.argmax(-1).eq(local).sum().item<int64_t>();
+  answers.asked = batch.labels.ge(0).sum().item<int64_t>();
+  return answers;
 }
 
 }  // namespace
@@ -35,24 +64,33 @@ double Answers::accuracy() const { return mean(static_cast<double>(right), asked
 
 double Answers::bits() const { return mean(nats, asked) / std::numbers::ln2; }
 
+double Answers::word_error_rate() const {
+  return static_cast<double>(word_edits) / static_cast<double>(words);
+}
+
 Answers& Answers::operator+=(const Answers& other) {
   right += other.right;
   asked += other.asked;
   nats += other.nats;
+  words += other.words;
+  word_edits += other.word_edits;
   return *this;
 }
 
-Answers compare(const Tensor& logits, const Tensor& labels) {
-  Answers answers = count(logits, labels);
-  answers.nats = cross_entropy(logits, labels, at::Reduction::Sum).item<double>();
+Answers compare(const Tensor& logits, const Batch& batch, const kernels::Sequences& frames) {
+  Answers answers = count(logits, batch, frames);
+  const Tensor nats = batch.vocabulary ? ctc_loss(logits, batch, frames)
+                                       : cross_entropy(logits, batch.labels, at::Reduction::Sum);
+  answers.nats = nats.item<double>();
   return answers;
 }
 
-double accuracy(const Tensor& logits, const Tensor& labels) {
-  return count(logits, labels).accuracy();
+double accuracy(const Tensor& logits, const Batch& batch, const kernels::Sequences& frames) {
+  return count(logits, batch, frames).accuracy();
 }
 
-Tensor answer_loss(const Tensor& logits, const Batch& batch) {
+Tensor answer_loss(const Tensor& logits, const Batch& batch, const kernels::Sequences& frames) {
+  if (batch.vocabulary) return ctc_loss(logits, batch, frames) / batch.labels.ge(0).sum();
   if (batch.targets.defined()) {
     return at::cross_entropy_loss(logits, batch.targets.to(logits.device()));
   }
@@ -63,6 +101,12 @@ Tensor divergence(const Tensor& wanted, const Tensor& logits) {
   const Tensor probabilities = at::softmax(wanted.to(at::kFloat), -1);
   return (at::xlogy(probabilities, probabilities) - probabilities * at::log_softmax(logits, -1))
       .sum(-1);
+}
+
+Tensor mean_divergence(const Tensor& wanted, const Tensor& logits,
+                       const kernels::Sequences& frames) {
+  const Tensor each = divergence(wanted, logits);
+  return each.dim() > 1 ? frames.unpad(each).mean() : each.mean();
 }
 
 }  // namespace pace

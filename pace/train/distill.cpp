@@ -48,7 +48,6 @@ class Allowance {
     least_ += fixed_;
   }
 
-  double dense_macs() const { return dense_; }
   /// The budget, or the least that can be met where that is more.
   double reachable(double budget) const { return std::max(budget, least_ / dense_); }
   double share(double budget) const {
@@ -223,23 +222,25 @@ class Distillation {
     }
 
     const Tensor logits = student_.model->forward(batch.inputs, pass).to(at::kFloat);
-    const Tensor log_probabilities = at::log_softmax(logits, -1);
-    const Tensor task = -(batch.targets * log_probabilities).sum(-1).mean();
+    const kernels::Sequences& sequences = pass.ledger.sequences();
+    const Tensor task = answer_loss(logits, batch, sequences);
     Tensor loss = task;
     StepFigures figures;
     if (options_.weight_distill > 0) {
-      const Tensor distill = divergence(teacher_.run(batch.inputs, {}), logits).mean();
+      const Tensor wanted = teacher_.run(batch.inputs, {});
+      const Tensor distill = mean_divergence(wanted, logits, sequences);
       loss = loss + options_.weight_distill * distill;
       figures["distill"] = distill.item<double>();
     }
+    const double dense = student_.model->dense_macs(batch.inputs).mean().item<double>();
     if (learned_gates() && !full_width) {
-      const Tensor budget = budget_loss(pass.ledger, allowed.dense_macs(), pass.price);
+      const Tensor budget = budget_loss(pass.ledger, dense, pass.price);
       loss = loss + options_.weight_budget * budget +
              options_.weight_entropy * entropy_loss(pass.ledger) +
              options_.weight_diversity * diversity_loss(pass.ledger);
     }
     loss.backward();
-    const double spent = pass.ledger.macs().mean().item<double>() / allowed.dense_macs();
+    const double spent = pass.ledger.macs().mean().item<double>() / dense;
     if (learned_gates() && !full_width) {
       prices_.update(pass.budget, spent - allowed.reachable(pass.budget));
       figures["price"] = pass.price;
@@ -248,8 +249,7 @@ class Distillation {
     figures["cross_entropy"] = task.item<double>();
     figures["budget"] = pass.budget;
     figures["macs_fraction"] = spent;
-    const Tensor hits = logits.detach().argmax(-1) == batch.targets.argmax(-1);
-    figures["accuracy"] = hits.to(at::kFloat).mean().item<double>();
+    figures["accuracy"] = accuracy(logits.detach(), batch, sequences);
     return figures;
   }
 
@@ -296,7 +296,7 @@ LoadedModel distill(const LoadedModel& dense, const DistillOptions& options, Loa
         "modules replace maps of tokens, which only transformers have; this model may halt "
         "instead");
   }
-  if (dense.model->labels().empty()) {
+  if (dense.reads_text() && dense.model->labels().empty()) {
     fail("modules replace the maps of encoders only; tokens of a language model may be routed");
   }
   Distillation run(dense, options, loader, run_folder, reporter);

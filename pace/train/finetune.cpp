@@ -27,7 +27,9 @@ void check_classes(const LoadedModel& loaded, const Loader& loader) {
   const size_t data = loader.dataset().classes().size();
   if (model != data) {
     fail("the data set has {} classes, but the model has {}; they must be the same{}", data, model,
-         model == 0 ? ": a language model learns from text:FILE or jsonl:FILE" : "");
+         model == 0 ? ": a language model learns from text:FILE or jsonl:FILE, a speech recogniser "
+                      "from speech:PATH"
+                    : "");
   }
 }
 
@@ -74,10 +76,10 @@ void finetune(LoadedModel& loaded, const FinetuneOptions& options, Loader& loade
     pass.batch_statistics = true;
     pass.generator = generator;
     const Tensor logits = model.forward(batch.inputs.to(device), pass).to(at::kFloat);
-    const Tensor loss = answer_loss(logits, batch);
+    const Tensor loss = answer_loss(logits, batch, pass.ledger.sequences());
     loss.backward();
     return {{"loss", loss.item<double>()},
-            {"accuracy", accuracy(logits.detach(), batch.labels)},
+            {"accuracy", accuracy(logits.detach(), batch, pass.ledger.sequences())},
             {kMacs, pass.ledger.macs().sum().item<double>()}};
   };
   trainer.run(finetune_phase(options), loader, finetune_groups(model.parameters(), options),

@@ -29,7 +29,7 @@ void train_halting(LoadedModel& loaded, const HaltingTraining& options, Loader& 
     const double share = options.range > 0.0 ? draw_share(generator) : 0.0;
     pass.price = -options.range * share / (1.0 - share);
     const Tensor logits = model.forward(batch.inputs, pass).to(at::kFloat);
-    Tensor loss = answer_loss(logits, batch);
+    Tensor loss = answer_loss(logits, batch, pass.ledger.sequences());
     double units = 0.0;
     for (const Ponder& stage : pass.ledger.ponders()) {
       loss = loss + options.ponder * (1.0 - share) * stage.cost.mean();
@@ -37,7 +37,7 @@ void train_halting(LoadedModel& loaded, const HaltingTraining& options, Loader& 
     }
     loss.backward();
     return {{"loss", loss.item<double>()},
-            {"accuracy", accuracy(logits.detach(), batch.labels)},
+            {"accuracy", accuracy(logits.detach(), batch, pass.ledger.sequences())},
             {"units", units}};
   };
   trainer.run(finetune_phase(options.finetune), loader,

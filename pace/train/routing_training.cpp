@@ -81,9 +81,9 @@ void train_routing(LoadedModel& loaded, const RoutingTraining& options, Loader& 
     pass.generator = generator;
     if (options.teacher) pass.slack = std::max(0.0, 1.0 - trainer.progress() / kFalling);
     const Tensor logits = model.forward(batch.inputs.to(device), pass).to(at::kFloat);
-    const Tensor loss = answer_loss(logits, batch);
+    const Tensor loss = answer_loss(logits, batch, pass.ledger.sequences());
     StepFigures figures{{"loss", loss.item<double>()},
-                        {"accuracy", accuracy(logits.detach(), batch.labels)},
+                        {"accuracy", accuracy(logits.detach(), batch, pass.ledger.sequences())},
                         {kMacs, pass.ledger.macs().sum().item<double>()}};
     Tensor sum = loss;
     if (loaded.mod) {
