@@ -15,7 +15,7 @@ AudioLoader::AudioLoader(std::shared_ptr<const Dataset> dataset, const AudioProc
                          LoaderOptions options, std::shared_ptr<const CtcVocabulary> vocabulary)
     : dataset_(std::move(dataset)),
       processor_(processor),
-      options_(std::move(options)),
+      options_(options),
       vocabulary_(std::move(vocabulary)) {
   check(options_, dataset_->size());
   if (dataset_->classes().empty() && !vocabulary_) {
@@ -69,6 +69,7 @@ at::Tensor AudioLoader::inputs_of(const std::vector<at::Tensor>& sounds) const {
 void AudioLoader::label(Batch& batch) const {
   if (!dataset_->classes().empty()) {
     std::vector<int64_t> labels;
+    labels.reserve(batch.indices.size());
     for (const int64_t index : batch.indices) labels.push_back(dataset_->label(index));
     batch.labels = at::tensor(labels, at::kLong);
     batch.targets =

@@ -157,7 +157,7 @@ at::Tensor AudioProcessor::cosines() const {
 }
 
 at::Tensor AudioProcessor::fit(const Audio& audio) const {
-  const at::Tensor samples = resampled(audio, rate_).samples;
+  at::Tensor samples = resampled(audio, rate_).samples;
   if (feature_ == AudioFeature::kWaveform) {
     if (samples.numel() == 0) fail("a sound without samples at {} Hz", rate_);
     return samples;

@@ -106,17 +106,21 @@ Tensor Conv1d::run(const Tensor& x, const Sequences& sequences, Activation activ
   call.stride = shape_.stride * in;
   call.out_width = width;
   call.activation = activation;
+  std::vector<Tensor> inputs;
+  std::vector<Product> products;
   for (int64_t i = 0; i < out.count(); ++i) {
     if (out.length(i) == 0) continue;
-    const Tensor rows = lay_out(x.narrow(0, sequences.begin(i), sequences.length(i)));
+    const Tensor& rows =
+        inputs.emplace_back(lay_out(x.narrow(0, sequences.begin(i), sequences.length(i))));
     for (int64_t group = 0; group < shape_.groups; ++group) {
       call.x = rows[group].const_data_ptr<float>();
       call.out = y[group].mutable_data_ptr<float>() + out.begin(i) * width;
       call.weight = packed->weight[group].const_data_ptr();
       call.bias = packed->bias[group].const_data_ptr<float>();
-      run_product(call, out.length(i), packed->weight.size(1), packed->kernels);
+      products.push_back({call, out.length(i)});
     }
   }
+  run_products(products, packed->weight.size(1), packed->kernels);
   context.macs += out.rows() * macs();
   return y.transpose(0, 1).flatten(1);
 }
@@ -148,6 +152,8 @@ Tensor NormedConv1d::run(const Tensor& x, const Sequences& sequences, Context& c
   call.stride = stride_;
   call.out_width = weight.size(0);
   call.activation = Activation::kGelu;
+  std::vector<Tensor> folded;  // weights and biases of each sound
+  std::vector<Product> products;
   for (int64_t i = 0; i < out.count(); ++i) {
     if (out.length(i) == 0) continue;
     call.x = input.const_data_ptr<float>() + sequences.begin(i);
@@ -158,14 +164,15 @@ Tensor NormedConv1d::run(const Tensor& x, const Sequences& sequences, Context& c
         (weight.unsqueeze(2) * weight.unsqueeze(1) * seen.covariance).sum({1, 2}).clamp_min(0);
     const Tensor scale = norm_weight_.detach() * at::rsqrt(variance + epsilon_);
     const Tensor mean = (weight * seen.mean).sum(1);
-    const Tensor folded = (weight * scale.unsqueeze(1)).to(at::kFloat);
-    const Tensor panels = pack_panels(folded, kernels.panel, kernels.pack);
-    const Tensor bias =
-        pad_columns((norm_bias_.detach() - mean * scale), call.out_width, kernels.panel);
+    const Tensor& panels = folded.emplace_back(
+        pack_panels((weight * scale.unsqueeze(1)).to(at::kFloat), kernels.panel, kernels.pack));
     call.weight = panels.const_data_ptr();
+    const Tensor& bias = folded.emplace_back(
+        pad_columns(norm_bias_.detach() - mean * scale, call.out_width, kernels.panel));
     call.bias = bias.const_data_ptr<float>();
-    run_product(call, out.length(i), panels.size(0), kernels);
+    products.push_back({call, out.length(i)});
   }
+  if (!products.empty()) run_products(products, folded.front().size(0), kernels);
   context.macs += out.rows() * macs();
   return y;
 }

@@ -36,7 +36,7 @@ Tensor Linear::forward(const Tensor& x, Context& context, Activation activation)
   call.activation = activation;
 
   const int64_t rows = x.numel() / call.in;
-  run_product(call, rows, packed->weight.size(0), kernels);
+  run_products({{call, rows}}, packed->weight.size(0), kernels);
   context.macs += rows * weight.numel();
   return out;
 }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <numeric>
 #include <utility>
 
@@ -73,7 +72,10 @@ const Family& family_of(const json& config, const std::string& where) {
   }
   const auto named = config.find("architectures");
   if (named == config.end() || named->is_null() || *named == json::array()) return *found;
-  if (*named != json::array({found->classifier}) && *named != json::array({found->backbone})) {
+  // What pretraining needs besides the backbone is known, and unused.
+  const bool pretrained = type == "wav2vec2" && *named == json::array({"Wav2Vec2ForPreTraining"});
+  if (!pretrained && *named != json::array({found->classifier}) &&
+      *named != json::array({found->backbone})) {
     fail("{}: architectures is {}, with model_type '{}'; supported are {}", where, named->dump(),
          type, fmt::join(architectures, ", "));
   }
@@ -139,40 +141,9 @@ LoadedModel assemble(json config, const std::string& where, std::unique_ptr<Para
   return loaded;
 }
 
-/// Buffers that older versions of transformers wrote, and a last layer that is the embeddings.
-bool is_unused_of_decoder(std::string_view bare) {
-  return bare.ends_with(".attn.bias") || bare.ends_with(".attn.masked_bias") ||
-         bare.ends_with(".rotary_emb.inv_freq") || bare == "lm_head.weight";
-}
-
 /// Whether the last layer has weights of its own: a decoder's may be the embeddings.
 bool has_last_layer(const Family& family, const json& config, const std::string& where) {
   return family.make != make_decoder || !DecoderConfig::from_json(config, where).tied;
-}
-
-/// What only the pretraining of a speech model needs.
-bool is_unused_of_speech(std::string_view bare) {
-  return bare == "masked_spec_embed" || bare.starts_with("quantizer.") ||
-         bare.starts_with("project_q.") || bare.starts_with("project_hid.");
-}
-
-/// Known parts of a backbone's folder that a classifier may have no use for.
-bool is_unused(std::string_view bare) {
-  return bare.starts_with("pooler.") || bare == "embeddings.position_ids" ||
-         bare.ends_with(".num_batches_tracked") || is_unused_of_decoder(bare) ||
-         is_unused_of_speech(bare);
-}
-
-/// Whether `bare` belongs to a layer at or behind `layers`.
-bool is_cut_layer(std::string_view bare, int64_t layers) {
-  for (const std::string_view layer : {"encoder.layer.", "encoder.layers."}) {
-    if (!bare.starts_with(layer)) continue;
-    bare.remove_prefix(layer.size());
-    int64_t index = -1;
-    std::from_chars(bare.data(), bare.data() + bare.size(), index);
-    return index >= layers;
-  }
-  return false;
 }
 
 /// What config["pace"] holds.

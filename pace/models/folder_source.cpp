@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -20,6 +21,18 @@ std::string older_name(const std::string& name) {
     if (name.ends_with(now)) return name.substr(0, name.size() - std::strlen(now)) + before;
   }
   return name;
+}
+
+/// Buffers that older versions of transformers wrote, and a last layer that is the embeddings.
+bool is_unused_of_decoder(std::string_view bare) {
+  return bare.ends_with(".attn.bias") || bare.ends_with(".attn.masked_bias") ||
+         bare.ends_with(".rotary_emb.inv_freq") || bare == "lm_head.weight";
+}
+
+/// What only the pretraining of a speech model needs.
+bool is_unused_of_speech(std::string_view bare) {
+  return bare == "masked_spec_embed" || bare.starts_with("quantizer.") ||
+         bare.starts_with("project_q.") || bare.starts_with("project_hid.");
 }
 
 }  // namespace
@@ -52,6 +65,23 @@ void FolderSource::check_leftovers(const std::string& where, const Expected& exp
       "{}: {} tensor(s) that the model of this config does not have, such as '{}'; config and "
       "weights contradict each other",
       where, unknown.size(), fmt::join(unknown.begin(), end, "', '"));
+}
+
+bool is_unused(std::string_view bare) {
+  return bare.starts_with("pooler.") || bare == "embeddings.position_ids" ||
+         bare.ends_with(".num_batches_tracked") || is_unused_of_decoder(bare) ||
+         is_unused_of_speech(bare);
+}
+
+bool is_cut_layer(std::string_view bare, int64_t layers) {
+  for (const std::string_view layer : {"encoder.layer.", "encoder.layers."}) {
+    if (!bare.starts_with(layer)) continue;
+    bare.remove_prefix(layer.size());
+    int64_t index = -1;
+    std::from_chars(bare.data(), bare.data() + bare.size(), index);
+    return index >= layers;
+  }
+  return false;
 }
 
 }  // namespace pace

@@ -13,6 +13,11 @@ namespace pace {
 /// Which tensors of a folder may stay unused, by their names without the backbone's prefix.
 using Expected = std::function<bool(std::string_view)>;
 
+/// Known parts of a backbone's folder that a model with a head may have no use for.
+bool is_unused(std::string_view bare);
+/// Whether `bare` belongs to a layer of an encoder at or behind `layers`.
+bool is_cut_layer(std::string_view bare, int64_t layers);
+
 /// The tensors of a folder by the names of the classifier model, whether or not the folder has the
 /// backbone's prefix and whatever PyTorch called them at its time, with a note of those that were
 /// asked for.

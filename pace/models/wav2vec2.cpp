@@ -100,15 +100,14 @@ class FeatureLayer {
 Conv1d position_conv(const Wav2Vec2Config& config, Parameters& parameters) {
   const std::string name = kPrefix + "encoder.pos_conv_embed.conv.";
   const int64_t dim = config.encoder.dim, side = config.position_side;
+  const int64_t seen = dim / config.position_groups;  // channels that an output sees
   const double deviation = 2.0 / std::sqrt(static_cast<double>(side * dim));
   // The gain that leaves such weights about as they are.
-  const double gain =
-      deviation * std::sqrt(static_cast<double>(dim * dim / config.position_groups));
+  const double gain = deviation * std::sqrt(static_cast<double>(dim * seen));
   const Tensor size = parameters.add(name + "parametrizations.weight.original0", {1, 1, side},
                                      Initial::constant(gain));
-  const Tensor weight =
-      parameters.add(name + "parametrizations.weight.original1",
-                     {dim, dim / config.position_groups, side}, Initial::normal(deviation));
+  const Tensor weight = parameters.add(name + "parametrizations.weight.original1",
+                                       {dim, seen, side}, Initial::normal(deviation));
   const Tensor bias = parameters.add(name + "bias", {dim}, Initial::zeros());
   return {weight, bias, {.groups = config.position_groups, .padded = true}, size};
 }

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <ranges>
+
 #include "pace/base/error.h"
 #include "pace/models/fields.h"
 #include "pace/models/wav2vec2.h"
@@ -92,8 +94,8 @@ int64_t Wav2Vec2Config::frames(int64_t samples) const {
 
 int64_t Wav2Vec2Config::least_samples() const {
   int64_t samples = 1;
-  for (auto layer = features.rbegin(); layer != features.rend(); ++layer) {
-    samples = (samples - 1) * layer->stride + layer->side;
+  for (const Layer& layer : features | std::views::reverse) {
+    samples = (samples - 1) * layer.stride + layer.side;
   }
   return samples;
 }

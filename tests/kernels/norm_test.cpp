@@ -30,6 +30,8 @@ TEST_P(NormOnCpu, EqualsLayerNormOverOddSizes) {
     EXPECT_LT((norm.forward(states, context) - expected(states)).abs().max().item<double>(),
               tolerance)
         << rows << " x " << dim;
+    const Tensor activated = norm.forward(states, context, Activation::kGelu);
+    EXPECT_LT((activated - at::gelu(expected(states))).abs().max().item<double>(), 2 * tolerance);
     for (const Tensor& scale : {Tensor(), at::randn({dim}, seeded(4))}) {
       const auto [sum, normed] = norm.add(states, update, scale, context);
       const Tensor added = scale.defined() ? states + update * scale : states + update;

@@ -2,16 +2,20 @@
 
 #include "pace/train/acm_init.h"
 #include "tests/models/small_bert.h"
+#include "tests/models/small_wav2vec2.h"
 
 namespace pace::laws {
 
 namespace {
 
-/// Batches of random texts of different lengths.
-class RandomTexts : public Loader {
+/// Batches of what is made for the numbers of their examples.
+class MadeBatches : public Loader {
  public:
-  RandomTexts(int64_t examples, int64_t batch)
-      : names_(std::make_shared<Pictures>(examples)), options_(laws::batches_of(batch)) {}
+  using Make = std::function<Batch(std::vector<int64_t> indices)>;
+  MadeBatches(int64_t examples, int64_t batch, Make make)
+      : names_(std::make_shared<Pictures>(examples)),
+        options_(laws::batches_of(batch)),
+        make_(std::move(make)) {}
 
   int64_t batches() const override { return pace::batches_of(names_->size(), options_); }
   const Dataset& dataset() const override { return *names_; }
@@ -19,22 +23,48 @@ class RandomTexts : public Loader {
   std::optional<Batch> next() override {
     if (next_ == batches()) return std::nullopt;
     const int64_t begin = next_++ * options_.batch;
-    Batch batch;
+    std::vector<int64_t> indices;
     for (int64_t i = begin; i < std::min(begin + options_.batch, names_->size()); ++i) {
-      batch.indices.push_back(i);
+      indices.push_back(i);
     }
-    batch.inputs = testing_models::random_tokens(std::ssize(batch.indices), begin);
-    batch.labels = at::tensor(batch.indices, at::kLong) % 3;
-    batch.targets = smooth_targets(batch.labels, 3, 0.0);
-    return batch;
+    return make_(std::move(indices));
   }
   int64_t broken() const override { return 0; }
 
  private:
   std::shared_ptr<const Dataset> names_;
   LoaderOptions options_;
+  Make make_;
   int64_t next_ = 0;
 };
+
+/// Random texts of different lengths.
+Batch texts(std::vector<int64_t> indices) {
+  Batch batch;
+  batch.inputs = testing_models::random_tokens(std::ssize(indices), indices.front());
+  batch.labels = at::tensor(indices, at::kLong) % 3;
+  batch.targets = smooth_targets(batch.labels, 3, 0.0);
+  batch.indices = std::move(indices);
+  return batch;
+}
+
+constexpr int64_t kFrames = 16;
+
+/// Random sounds of different lengths, but of as many frames, so that logits compare as they are.
+Tensor sounds(int64_t batch, int64_t seed) {
+  std::vector<int64_t> lengths;
+  for (int64_t i = 0; i < batch; ++i) lengths.push_back(330 + (seed + 7 * i) % 20);
+  return testing_models::sounds_of(lengths, static_cast<uint64_t>(seed));
+}
+
+/// Such sounds, with a token for each frame.
+Batch spoken(std::vector<int64_t> indices) {
+  Batch batch;
+  batch.inputs = sounds(std::ssize(indices), indices.front());
+  batch.labels = at::arange(std::ssize(indices) * kFrames).view({-1, kFrames}) % 3;
+  batch.indices = std::move(indices);
+  return batch;
+}
 
 }  // namespace
 
@@ -54,7 +84,15 @@ Backbone bert() {
   return {"Bert", [] { return testing_models::small_bert(); },
           [](int64_t batch) { return testing_models::random_tokens(batch, 5); },
           [](int64_t examples, int64_t batch) -> std::unique_ptr<Loader> {
-            return std::make_unique<RandomTexts>(examples, batch);
+            return std::make_unique<MadeBatches>(examples, batch, texts);
+          }};
+}
+
+Backbone wav2vec2() {
+  return {"Wav2Vec2", [] { return testing_models::small_wav2vec2(); },
+          [](int64_t batch) { return sounds(batch, 5); },
+          [](int64_t examples, int64_t batch) -> std::unique_ptr<Loader> {
+            return std::make_unique<MadeBatches>(examples, batch, spoken);
           }};
 }
 

@@ -32,6 +32,8 @@ struct Backbone {
 LoadedModel acm(const LoadedModel& dense, const AcmConfig& config, Loader& data);
 /// A BERT that reads random texts of three classes.
 Backbone bert();
+/// A speech recogniser that hears random sounds.
+Backbone wav2vec2();
 
 inline AcmConfig acm_of(std::vector<MapKind> kinds, int64_t learners, GateKind gate) {
   AcmConfig config;
@@ -68,7 +70,8 @@ inline std::vector<Backbone> backbones() {
   };
   return {{"ViT", [] { return small_model(false); }, pixels, pictures},
           {"Dinov2", [] { return small_model(true); }, pixels, pictures},
-          bert()};
+          bert(),
+          wav2vec2()};
 }
 
 }  // namespace pace::laws

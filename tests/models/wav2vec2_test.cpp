@@ -151,14 +151,13 @@ TEST(Wav2Vec2, TrainsWithTheSameLogitsAndGradientsEverywhere) {
   }
 }
 
-TEST(Wav2Vec2, BeginsAHeadOnABackbone) {
-  const ModelFolder folder = ModelFolder::open(reference("wav2vec2") / "group_older");
-  json config = folder.config;
-  config["vocab_size"] = 13;
-  config["architectures"] = {"Wav2Vec2Model"};
-  const LoadedModel cut = build_dense(config, "backbone", &folder.weights, {.layers = 2});
-  EXPECT_EQ(cut.model->config().at("num_hidden_layers"), 2);
-  EXPECT_EQ(cut.model->maps().size(), 10);
+TEST(Wav2Vec2, BeginsAHeadOnWhatWasPretrained) {
+  const ModelFolder folder = ModelFolder::open(reference("wav2vec2") / "pretrained");
+  const LoadedModel built =
+      build_dense(folder.config, "pretrained", &folder.weights, {.layers = 2});
+  EXPECT_EQ(built.model->config().at("num_hidden_layers"), 2);
+  EXPECT_EQ(built.model->config().at("architectures"), json::array({"Wav2Vec2ForCTC"}));
+  EXPECT_EQ(logits_of(*built.model, sounds_of({720}, 1)).sizes(), (at::IntArrayRef{1, 2, 13}));
 }
 
 TEST(Wav2Vec2, RefusesInputsThatMakeNoSense) {

@@ -6,7 +6,13 @@ import pathlib
 
 import torch
 from safetensors.torch import save_file
-from transformers import Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
+from transformers import (
+    Wav2Vec2Config,
+    Wav2Vec2CTCTokenizer,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForCTC,
+    Wav2Vec2ForPreTraining,
+)
 
 from vit import randomise
 
@@ -52,10 +58,10 @@ def save_case(folder: pathlib.Path, name: str, config: Wav2Vec2Config, lengths: 
 
 
 def save_older(folder: pathlib.Path, model: Wav2Vec2ForCTC) -> None:
-    """The names of PyTorch before 2.0, no prefix, and what pretraining leaves behind."""
+    """The names of PyTorch before 2.0, and no prefix."""
     folder.mkdir(exist_ok=True)
     names = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
-    tensors = {"quantizer.codevectors": torch.zeros(1, 4, 2), "project_q.bias": torch.zeros(2)}
+    tensors = {}
     for name, tensor in model.state_dict().items():
         for now, before in names.items():
             name = name.replace(now, before)
@@ -100,6 +106,9 @@ def make(folder: pathlib.Path) -> None:
     lengths = [400, 719, 720, 4000, 9999]
     group = save_case(folder, "group", Wav2Vec2Config(**TINY), lengths, generator)
     save_older(folder / "group_older", group)
+    pretrained = Wav2Vec2ForPreTraining(Wav2Vec2Config(**TINY))
+    randomise(pretrained, generator)
+    pretrained.save_pretrained(folder / "pretrained")
     save_case(folder, "layer", Wav2Vec2Config(**TINY, **LARGE), lengths, generator)
     save_case(folder, "odd", Wav2Vec2Config(**TINY | dict(num_conv_pos_embeddings=5, conv_dim=(7, 24), conv_kernel=(10, 3),
                                                           conv_stride=(5, 4), conv_bias=True)), [22, 300], generator)
