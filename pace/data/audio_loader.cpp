@@ -1,11 +1,19 @@
 #include "pace/data/audio_loader.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <tuple>
 
 #include "pace/base/error.h"
+#include "pace/base/random.h"
 
 namespace pace {
+namespace {
+
+enum Purpose : uint64_t { kSound = 1, kMixing };
+
+}  // namespace
 
 at::Tensor pad_sounds(const std::vector<at::Tensor>& sounds) {
   return at::pad_sequence(sounds, /*batch_first=*/true, std::numeric_limits<double>::quiet_NaN());
@@ -26,6 +34,7 @@ AudioLoader::AudioLoader(std::shared_ptr<const Dataset> dataset, const AudioProc
 void AudioLoader::start(int64_t epoch, int64_t first) {
   check_start(epoch, first, batches());
   order_ = epoch_order(dataset_->size(), options_, epoch);
+  epoch_ = epoch;
   next_ = first;
 }
 
@@ -45,7 +54,7 @@ Batch AudioLoader::read(int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; ++i) {
     const int64_t index = order_[static_cast<size_t>(i)];
     try {
-      sounds.push_back(processor_.fit(dataset_->audio(index)));
+      sounds.push_back(sound(index));
     } catch (const Error& error) {
       if (!options_.skip_broken) fail("{}: {}", dataset_->name(index), error.what());
       broken_.insert(index);
@@ -54,16 +63,33 @@ Batch AudioLoader::read(int64_t begin, int64_t end) {
     batch.indices.push_back(index);
   }
   if (sounds.empty()) return batch;
-  batch.inputs = inputs_of(sounds);
   label(batch);
+  set_inputs(sounds, begin / options_.batch, batch);
   return batch;
 }
 
-at::Tensor AudioLoader::inputs_of(const std::vector<at::Tensor>& sounds) const {
-  if (processor_.feature() != AudioFeature::kWaveform) return processor_(at::stack(sounds));
+at::Tensor AudioLoader::sound(int64_t index) const {
+  const at::Tensor samples = processor_.fit(dataset_->audio(index));
+  if (options_.augment.shift == 0.0) return samples;
+  auto random = random_for(
+      {options_.seed, static_cast<uint64_t>(epoch_), kSound, static_cast<uint64_t>(index)});
+  const double most = options_.augment.shift * static_cast<double>(processor_.rate());
+  return shift(samples, std::llround(most), random);
+}
+
+void AudioLoader::set_inputs(const std::vector<at::Tensor>& sounds, int64_t position,
+                             Batch& batch) const {
+  if (processor_.feature() != AudioFeature::kWaveform) {
+    auto random = random_for(
+        {options_.seed, static_cast<uint64_t>(epoch_), kMixing, static_cast<uint64_t>(position)});
+    std::tie(batch.inputs, batch.targets) =
+        mix(at::stack(sounds), batch.targets, {.mixup = options_.augment.mixup}, random);
+    batch.inputs = processor_(batch.inputs);
+    return;
+  }
   std::vector<at::Tensor> waveforms;
   for (const at::Tensor& sound : sounds) waveforms.push_back(processor_(sound));
-  return pad_sounds(waveforms);
+  batch.inputs = pad_sounds(waveforms);
 }
 
 void AudioLoader::label(Batch& batch) const {

@@ -31,15 +31,18 @@ class AudioLoader : public Loader {
  private:
   /// The batch without what cannot be read.
   Batch read(int64_t begin, int64_t end);
-  at::Tensor inputs_of(const std::vector<at::Tensor>& sounds) const;
+  /// Fitted, and shifted at random.
+  at::Tensor sound(int64_t index) const;
   void label(Batch& batch) const;
+  /// Waveforms of one length are mixed, if they are to be, before they become features.
+  void set_inputs(const std::vector<at::Tensor>& sounds, int64_t position, Batch& batch) const;
 
   std::shared_ptr<const Dataset> dataset_;
   AudioProcessor processor_;
   LoaderOptions options_;
   std::shared_ptr<const CtcVocabulary> vocabulary_;  ///< of datasets without classes
   std::vector<int64_t> order_;                       ///< empty before the first epoch
-  int64_t next_ = 0;                                 ///< batch of the epoch
+  int64_t epoch_ = 0, next_ = 0;                     ///< and batch of the epoch
   std::set<int64_t> broken_;                         ///< examples
 };
 

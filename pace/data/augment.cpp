@@ -99,6 +99,10 @@ void check(const Augmentation& augment) {
   if (!(augment.scale_min > 0.0 && augment.scale_min <= 1.0)) {
     fail("the least area of random crops is {}; it must be in (0, 1]", augment.scale_min);
   }
+  if (!(augment.shift >= 0.0 && std::isfinite(augment.shift))) {
+    fail("sounds are shifted by up to {} s; it must be 0 (off) or a positive number",
+         augment.shift);
+  }
   if (!(augment.mixup >= 0.0 && std::isfinite(augment.mixup))) {
     fail("mixup's alpha is {}; it must be 0 (off) or a positive number", augment.mixup);
   }
@@ -153,6 +157,13 @@ at::Tensor smooth_targets(const at::Tensor& labels, int64_t classes, double smoo
     row[labels.const_data_ptr<int64_t>()[i]] += static_cast<float>(1.0 - smoothing);
   }
   return targets;
+}
+
+at::Tensor shift(const at::Tensor& samples, int64_t most, std::mt19937_64& random) {
+  most = std::min(most, samples.numel());
+  const int64_t by = std::uniform_int_distribution<int64_t>(-most, most)(random);
+  // A negative number cuts off that much.
+  return at::constant_pad_nd(samples, {by, -by}, 0);
 }
 
 std::pair<at::Tensor, at::Tensor> mix(const at::Tensor& pixels, const at::Tensor& targets,

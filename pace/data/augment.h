@@ -9,12 +9,13 @@
 
 namespace pace {
 
-/// Random changes to a training picture and to a batch, with the usual defaults off.
+/// Random changes to a training picture or sound and to a batch, with the usual defaults off.
 struct Augmentation {
   int64_t crop_padding =
       0;  ///< random crop after padding each side by this many (mean-coloured) pixels
   double scale_min = 1.0;  ///< random resized crop: least share of the area (1 = off)
   bool flip = false;       ///< horizontal, with probability 1/2
+  double shift = 0.0;      ///< of a sound in time, by up to so many seconds either way
   double mixup = 0.0;      ///< alpha of the Beta distribution (Zhang et al. 2018), 0 = off
   double cutmix = 0.0;  ///< alpha (Yun et al. 2019); with both on, one of them per batch at random
   double smoothing = 0.0;  ///< label smoothing in [0, 1)
@@ -35,9 +36,12 @@ Image shift_and_flip(const Image& fitted, const ImageProcessor& processor,
 /// One-hot float [batch, classes], with `smoothing` spread evenly over all classes.
 at::Tensor smooth_targets(const at::Tensor& labels, int64_t classes, double smoothing);
 
-/// Mixes each picture and its targets with another's of the batch by mixup or cutmix, with one
-/// proportion for the batch. Returns the new {pixels, targets}, or the given ones when both are
-/// off.
+/// The sound moved by up to `most` samples either way, with silence where nothing was.
+at::Tensor shift(const at::Tensor& samples, int64_t most, std::mt19937_64& random);
+
+/// Mixes each picture or, by mixup, waveform and its targets with another's of the batch by mixup
+/// or cutmix, with one proportion for the batch. Returns the new {pixels, targets}, or the given
+/// ones when both are off.
 std::pair<at::Tensor, at::Tensor> mix(const at::Tensor& pixels, const at::Tensor& targets,
                                       const Augmentation& augment, std::mt19937_64& random);
 
