@@ -1,8 +1,9 @@
-"""Image folders of noise: speed does not depend on what is in the pictures."""
+"""Pictures and sounds of noise: speed does not depend on what is in them."""
 
 import pathlib
 import random
 import struct
+import wave
 import zlib
 
 
@@ -23,3 +24,17 @@ def write_images(folder: pathlib.Path, count: int, size: int, classes: int) -> N
         path = folder / f"class{i % classes}" / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(noise_png(size, generator))
+
+
+def write_speech(folder: pathlib.Path, count: int, seconds: int, rate: int) -> pathlib.Path:
+    """The table of the sounds and of what is said to be said in them."""
+    generator = random.Random(0)
+    lines = ["file\ttext\n"]
+    for i in range(count):
+        with wave.open(str(folder / f"{i}.wav"), "wb") as file:
+            file.setparams((1, 2, rate, 0, "NONE", ""))
+            file.writeframes(generator.randbytes(2 * seconds * rate))
+        lines.append(f"{i}.wav\tNOISE\n")
+    table = folder / "speech.tsv"
+    table.write_text("".join(lines))
+    return table

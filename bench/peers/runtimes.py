@@ -15,18 +15,19 @@ import sys
 import tempfile
 import time
 
-from noise import write_images
+from noise import write_images, write_speech
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 ENVIRONMENT = ROOT / "build" / "peers"
 REQUIREMENTS = [ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt", HERE / "requirements.txt"]
-CLASSES, PATCH, LAYERS = 10, 16, 12
+CLASSES, PATCH, LAYERS, RATE = 10, 16, 12, 16000
 # Transformers of 12 blocks: sizes, and the batches they are measured at. Vision transformers, dense and adaptive; and a BERT
-# on texts of different lengths, which the peers get padded to the longest.
+# on texts of different lengths, which the peers get padded to the longest. A speech recogniser of wav2vec2-base's shape.
 WORKS = {
     "vit-b16": {"dim": 768, "heads": 12, "image_size": 224, "batches": [1, 8]},
     "d384": {"dim": 384, "heads": 6, "image_size": 176, "batches": [1]},
+    "wav2vec2-base": {"dim": 768, "heads": 12, "seconds": 10, "batches": [1]},
     "texts": {"dim": 384, "heads": 12, "tokens": (5, 128), "batches": [64]},
 }
 PEERS = ["pytorch f32", "onnxruntime f32", "openvino f32", "pytorch bf16", "openvino bf16", "openvino int8"]
@@ -71,12 +72,18 @@ def enter_environment() -> None:
 
 def write_dense(folder: pathlib.Path, work: dict) -> None:
     from transformers import (BertConfig, BertForSequenceClassification, ViTConfig, ViTForImageClassification,
-                              ViTImageProcessor)
+                              ViTImageProcessor, Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC)
 
     sizes = {"hidden_size": work["dim"], "num_attention_heads": work["heads"], "num_hidden_layers": LAYERS,
              "intermediate_size": 4 * work["dim"], "num_labels": CLASSES}
     if "tokens" in work:
         BertForSequenceClassification(BertConfig(**sizes)).save_pretrained(folder)
+        return
+    if "seconds" in work:
+        Wav2Vec2ForCTC(Wav2Vec2Config(**sizes)).save_pretrained(folder)
+        Wav2Vec2FeatureExtractor().save_pretrained(folder)
+        letters = ["<pad>", "<s>", "</s>", "<unk>", "|", "'", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
+        (folder / "vocab.json").write_text(json.dumps({letter: number for number, letter in enumerate(letters)}))
         return
     size = work["image_size"]
     ViTForImageClassification(ViTConfig(**sizes, image_size=size, patch_size=PATCH)).save_pretrained(folder)
@@ -84,12 +91,14 @@ def write_dense(folder: pathlib.Path, work: dict) -> None:
 
 
 def random_inputs(work: dict, batch: int) -> list:
-    """Pixels, or token numbers and the mask of the real ones, as numpy arrays."""
+    """Pixels, samples of sounds, or token numbers and the mask of the real ones, as numpy arrays."""
     import numpy
 
     generator = numpy.random.default_rng(0)
     if "image_size" in work:
         return [generator.standard_normal((batch, 3, work["image_size"], work["image_size"]), dtype=numpy.float32)]
+    if "seconds" in work:
+        return [generator.standard_normal((batch, work["seconds"] * RATE), dtype=numpy.float32)]
     least, most = work["tokens"]
     lengths = least + (most - least) * numpy.arange(batch) // max(1, batch - 1)  # as pace bench --tokens least..most
     mask = (numpy.arange(most) < lengths[:, None]).astype(numpy.int64)
@@ -98,13 +107,14 @@ def random_inputs(work: dict, batch: int) -> list:
 
 def torch_model(folder: pathlib.Path):
     import torch
-    from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
+    from transformers import AutoModelForCTC, AutoModelForImageClassification, AutoModelForSequenceClassification
+
+    kinds = {"bert": AutoModelForSequenceClassification, "vit": AutoModelForImageClassification, "wav2vec2": AutoModelForCTC}
 
     class Logits(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            text = json.loads((folder / "config.json").read_text())["model_type"] == "bert"
-            kind = AutoModelForSequenceClassification if text else AutoModelForImageClassification
+            kind = kinds[json.loads((folder / "config.json").read_text())["model_type"]]
             self.model = kind.from_pretrained(folder).eval()
 
         def forward(self, *inputs):
@@ -130,9 +140,14 @@ def export(folder: pathlib.Path, work: dict, batch: int) -> None:
 
 def write_adaptive(folder: pathlib.Path, options: argparse.Namespace, work: dict) -> None:
     """The dense model's learners with gates as they begin, calibrated on noise: no training, since that changes no speed."""
-    write_images(folder.parent / "images", 2 * CLASSES, work["image_size"], CLASSES)
-    command = [options.pace, "adapt", "--model", folder.parent / "dense", "--data", f"images:{folder.parent / 'images'}"]
-    command += ["--out", folder, "--learners", options.learners, "--calibration", CLASSES, "--batch", 1]
+    folder.parent.joinpath("data").mkdir()
+    if "seconds" in work:
+        data, held_out = f"speech:{write_speech(folder.parent / 'data', 4, work['seconds'], RATE)}", 1
+    else:
+        write_images(folder.parent / "data", 2 * CLASSES, work["image_size"], CLASSES)
+        data, held_out = f"images:{folder.parent / 'data'}", CLASSES
+    command = [options.pace, "adapt", "--model", folder.parent / "dense", "--data", data]
+    command += ["--out", folder, "--learners", options.learners, "--calibration", held_out, "--batch", 1]
     command += ["--statistics-examples", CLASSES]
     command += [part for phase in (1, 2, 3) for part in (f"--epochs{phase}", 0)]
     run(command, options.threads)
@@ -230,7 +245,7 @@ def run_pace(dtype: str, folder: pathlib.Path, name: str, batch: int, options: a
     else:
         command += ["--model", folder / "adaptive", "--budgets", options.budget]
     rows = json.loads(run(command, options.threads))["rows"]
-    return {f"pace {row['name']} {dtype}": row["seconds_per_item"] * batch for row in rows}
+    return {f"pace {row['name']} {100 * row['macs_fraction']:.0f} % {dtype}": row["seconds_per_item"] * batch for row in rows}
 
 
 def measure(name: str, folder: pathlib.Path, options: argparse.Namespace) -> dict:
@@ -250,11 +265,11 @@ def measure(name: str, folder: pathlib.Path, options: argparse.Namespace) -> dic
 
 def print_table(name: str, results: dict) -> None:
     for batch, sides in results.items():
-        print(f"\n{name}, batch {batch}\n{'side':<24}{'ms':>9}{'of OpenVINO, same precision':>30}")
+        print(f"\n{name}, batch {batch}\n{'side':<28}{'ms':>9}{'of OpenVINO, same precision':>30}")
         for side, rounds in sides.items():
             reference = sides.get(f"{REFERENCE} {side.split()[-1]}", rounds)
             ratio = statistics.median(mine / theirs for mine, theirs in zip(rounds, reference))
-            print(f"{side:<24}{1e3 * statistics.median(rounds):>9.2f}{ratio:>30.3f}")
+            print(f"{side:<28}{1e3 * statistics.median(rounds):>9.2f}{ratio:>30.3f}")
 
 
 def main() -> None:
@@ -269,7 +284,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             folder = pathlib.Path(temporary)
             write_dense(folder / "dense", WORKS[name])
-            if "image_size" in WORKS[name]:
+            if "tokens" not in WORKS[name]:
                 write_adaptive(folder / "adaptive", options, WORKS[name])
             results[name] = measure(name, folder, options)
         print_table(name, results[name])

@@ -39,6 +39,7 @@ std::vector<Batch> thin_out(const std::vector<Batch>& batches) {
       Batch part;
       part.inputs = batch.inputs.slice(0, first, size, stride).contiguous();
       part.labels = batch.labels.slice(0, first, size, stride);
+      part.vocabulary = batch.vocabulary;
       thinned.push_back(std::move(part));
       first += (size - first + stride - 1) / stride * stride;
     }

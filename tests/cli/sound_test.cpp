@@ -219,5 +219,116 @@ TEST(Sounds, BadOptionsAreNamed) {
                     1, "holds no WAV or FLAC files");
 }
 
+/// Words of the letters A (a low tone) and B (a high one), and a speech recogniser of them.
+class Listening {
+ public:
+  static const Listening& get() {
+    static const Listening listening;
+    return listening;
+  }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string data() const { return "speech:" + path("words.tsv"); }
+
+ private:
+  static std::vector<float> sound(const std::string& word, uint64_t seed) {
+    std::vector<float> samples;
+    for (const char letter : word) {
+      const std::vector<float> on = tone(800, letter == 'A' ? 300 : 1500, 0.3, ++seed);
+      const std::vector<float> off = tone(400, 0, 0.0, ++seed);
+      samples.insert(samples.end(), on.begin(), on.end());
+      samples.insert(samples.end(), off.begin(), off.end());
+    }
+    return samples;
+  }
+
+  Listening() {
+    std::string table = "file\ttext\n";
+    const std::vector<std::string> words{"A",  "B",   "AA",  "AB",  "BA",  "BB",  "AAA",
+                                         "AB", "ABA", "ABB", "BAA", "BAB", "BBA", "BBB"};
+    for (uint64_t i = 0; i < 56; ++i) {
+      const std::string& word = words[i % words.size()];
+      const std::string name = std::to_string(i) + ".wav";
+      write_sound(folder_ / name, kWav, sound(word, 100 * i), 1, kRate);
+      table += name + "\t" + word + "\n";
+    }
+    write_text(folder_ / "words.tsv", table);
+    const json config = {{"model_type", "wav2vec2"}, {"vocab_size", 4},
+                         {"hidden_size", 16},        {"num_attention_heads", 2},
+                         {"num_hidden_layers", 2},   {"intermediate_size", 32},
+                         {"conv_dim", {8, 16}},      {"conv_kernel", {32, 8}},
+                         {"conv_stride", {16, 8}},   {"num_conv_pos_embeddings", 4},
+                         {"pad_token_id", 0},        {"num_conv_pos_embedding_groups", 2}};
+    write_text(folder_ / "config.json", config.dump());
+    write_text(folder_ / "vocab.json", R"({"<pad>": 0, "|": 1, "A": 2, "B": 3})");
+    write_text(folder_ / "waveforms.json",
+               json({{"feature_extractor_type", "Wav2Vec2FeatureExtractor"},
+                     {"sampling_rate", kRate},
+                     {"do_normalize", true}})
+                   .dump());
+    train_ = pace(
+        "train --threads 1 --batch 8 --epochs 70 --rate 5e-3 --warmup-steps 10 --json "
+        "--held-out 8 --data " +
+        data() + " --architecture " + path("config.json") + " --preprocessor " +
+        path("waveforms.json") + " --tokenizer " + folder_.path().string() + " --out " +
+        path("dense"));
+    adapt_ = pace(
+        "adapt --threads 1 --batch 8 --calibration 8 --learners 2 --gate-hidden 2 "
+        "--epochs1 1 --epochs2 1 --epochs3 4 --json --data " +
+        data() + " --model " + path("dense") + " --out " + path("adaptive"));
+  }
+
+  TemporaryFolder folder_;
+
+ public:
+  Outcome train_, adapt_;
+};
+
+const Listening& listening() { return Listening::get(); }
+
+TEST(Speech, IsLearnedFromWhatIsSaid) {
+  ASSERT_EQ(listening().train_.status, 0) << listening().train_.err;
+  EXPECT_GE(listening().train_.parsed().at("held_out_accuracy"), 0.9);
+  const json info = pace("info --json " + listening().path("dense")).parsed();
+  EXPECT_EQ(info.at("input").at("samples"), 10 * kRate);
+  EXPECT_EQ(info.at("vocabulary"), 4);
+}
+
+TEST(Speech, IsEvaluatedByCharactersAndWords) {
+  ASSERT_EQ(listening().adapt_.status, 0) << listening().adapt_.err;
+  const Outcome outcome =
+      pace("eval --json --budgets 1,0.9 --data " + listening().data() + " --model " +
+           listening().path("adaptive") + " --dense " + listening().path("dense") + " --report " +
+           listening().path("page.html"));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const json dense = outcome.parsed().at("dense");
+  EXPECT_LE(dense.at("character_error_rate"), 0.1);
+  EXPECT_LE(dense.at("word_error_rate"), 0.2);
+  EXPECT_NEAR(dense.at("accuracy").get<double>(),
+              1.0 - dense.at("character_error_rate").get<double>(), 1e-9);
+  const std::string page = read_text(listening().path("page.html"));
+  for (const char* part : {"When in the sound", "word error rate"}) {
+    EXPECT_THAT(page, HasSubstr(part));
+  }
+}
+
+TEST(Speech, BecomesText) {
+  const std::string predict = "predict --json --model " + listening().path("adaptive") + " ";
+  const Outcome outcome = pace(predict + listening().path("3.wav"));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const json whole = lines_of(outcome.out).front();
+  EXPECT_EQ(whole.at("text"), "AB");
+  EXPECT_EQ(whole.at("end"), 0.3);
+  EXPECT_GT(whole.at("macs"), 0.0);
+  const std::vector<json> windows =
+      lines_of(pace(predict + "--window 0.15 --hop 0.15 " + listening().path("3.wav")).out);
+  ASSERT_EQ(windows.size(), 2U);
+  EXPECT_EQ(windows[1].at("begin"), 0.15);
+  PACE_EXPECT_FAILS(pace("predict --window 2 --model " + hearing().path("dense") + " x.wav"), 2,
+                    "always hears 0.25 s");
+  PACE_EXPECT_FAILS(
+      pace("eval --data " + hearing().data() + " --model " + listening().path("dense")), 1,
+      "speech recogniser; give speech:PATH");
+}
+
 }  // namespace
 }  // namespace pace::cli

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <set>
+
 #include "pace/base/error.h"
 #include "tests/error_of.h"
 #include "tests/reference.h"
@@ -60,6 +62,46 @@ TEST(AudioLoader, LabelsClasses) {
   const std::optional<Batch> batch = loader.next();
   EXPECT_TRUE(batch->labels.equal(at::tensor({0L, 1L})));
   EXPECT_EQ(batch->targets.sizes(), (at::IntArrayRef{2, 2}));
+}
+
+TEST(AudioLoader, ShiftsSoundsAndMixesThemAsItsSeedSays) {
+  const AudioProcessor processor(json{{"feature_type", "log_mel"},
+                                      {"sampling_rate", 16000},
+                                      {"num_samples", 100},
+                                      {"frame_length", 20},
+                                      {"frame_step", 10},
+                                      {"fft_size", 32},
+                                      {"num_mel_bins", 4},
+                                      {"mel_lower_hz", 20.0},
+                                      {"mel_upper_hz", 8000.0}});
+  const auto sounds = std::make_shared<Sounds>(std::vector<std::string>{"low", "high"});
+  const auto batch_of = [&](const Augmentation& augment, int64_t epoch) {
+    AudioLoader loader(sounds, processor, {.batch = 2, .seed = 3, .augment = augment});
+    loader.start(epoch);
+    return loader.next().value();
+  };
+  const Batch plain = batch_of({}, 0), shifted = batch_of({.shift = 0.002}, 0);
+  EXPECT_FALSE(shifted.inputs.equal(plain.inputs));
+  EXPECT_TRUE(shifted.targets.equal(plain.targets));
+  EXPECT_TRUE(batch_of({.shift = 0.002}, 0).inputs.equal(shifted.inputs));
+  EXPECT_FALSE(batch_of({.shift = 0.002}, 1).inputs.equal(shifted.inputs)) << "another epoch";
+  const Batch mixed = batch_of({.mixup = 1.0}, 0);
+  EXPECT_GT(mixed.targets.min().item<float>(), 0.0F);
+  EXPECT_FALSE(mixed.inputs.equal(plain.inputs));
+}
+
+TEST(Shift, LeavesSilenceWhereNothingWas) {
+  std::mt19937_64 random(1);
+  const at::Tensor ramp = at::arange(1, 101).to(at::kFloat);
+  std::set<int64_t> seen;
+  for (int i = 0; i < 100; ++i) {
+    const at::Tensor moved = shift(ramp, 3, random);
+    ASSERT_EQ(moved.numel(), 100);
+    const auto by = static_cast<int64_t>(ramp[50].item<float>() - moved[50].item<float>());
+    seen.insert(by);
+    EXPECT_TRUE(moved.equal(at::constant_pad_nd(ramp, {by, -by}, 0)));
+  }
+  EXPECT_EQ(seen.size(), 7U) << "every shift from -3 to 3";
 }
 
 TEST(AudioLoader, NamesWhatItCannotRead) {
