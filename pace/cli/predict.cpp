@@ -47,12 +47,8 @@ Prepare prepare_pictures(const ImageProcessor& processor) {
   };
 }
 
-at::Tensor features(const AudioProcessor& processor, const Audio& audio, const std::string& name) {
-  try {
-    return processor(processor.fit(audio)).unsqueeze(0);
-  } catch (const Error& error) {
-    fail("{}: {}", name, error.what());
-  }
+at::Tensor features(const AudioProcessor& processor, const Audio& audio) {
+  return processor(processor.fit(audio)).unsqueeze(0);
 }
 
 /// A whole file, which the model may hear at once.
@@ -60,7 +56,7 @@ Question whole_sound(const AudioProcessor& processor, const std::string& path) {
   const Audio audio = load_audio(path);
   const double seconds =
       static_cast<double>(audio.samples.numel()) / static_cast<double>(audio.rate);
-  return {features(processor, audio, path), 0.0, seconds};
+  return {features(processor, audio), 0.0, seconds};
 }
 
 /// Sounds by their files, or standard input's.
@@ -74,9 +70,9 @@ Prepare prepare_sounds(const AudioProcessor& processor, const StreamOptions& str
     const std::unique_ptr<AudioSource> source = stream.open(input, processor.rate());
     AudioWindows windows(*source, processor.rate(), length, hop);
     std::optional<AudioWindow> window = windows.next();
-    if (!window) fail("{}: there are no samples", input);
+    if (!window) fail("there are no samples");
     for (; window; window = windows.next()) {
-      ask({features(processor, window->audio, input), window->begin, window->end});
+      ask({features(processor, window->audio), window->begin, window->end});
     }
   };
 }
@@ -284,7 +280,9 @@ class Predict : public Command {
       file.open(lines_);
       if (!file) fail("'{}' cannot be read", lines_);
     }
-    for (const std::string& input : inputs_) take(input, text ? "'" + input + "': " : "");
+    for (const std::string& input : inputs_) {
+      take(input, text || sound_ ? "'" + input + "': " : "");  // a picture's errors name its file
+    }
     if (lines_.empty()) return;
     std::istream& lines = lines_ == "-" ? std::cin : file;
     std::string line;

@@ -52,8 +52,8 @@ TEST(Answers, OfSpeechAreCharactersThatNeedNoEdit) {
   EXPECT_EQ(answers.asked, 8);
   EXPECT_EQ(answers.right, 5) << "what stands behind the second sound's end does not count";
   EXPECT_EQ(answers.words, 4);
-  EXPECT_EQ(answers.word_edits, 2);
-  EXPECT_EQ(answers.word_error_rate(), 0.5);
+  EXPECT_EQ(answers.word_edits, 1);
+  EXPECT_EQ(answers.word_error_rate(), 0.25);
   EXPECT_NEAR(answer_loss(logits, batch, frames).item<double>(), answers.nats / 8, 1e-5);
 }
 
