@@ -274,9 +274,10 @@ int Eval::run(Terminal& terminal) {
   if (!dense_folder_.empty()) {
     dense_ = load_dense(dense_folder_, "--dense names the original it was made from");
     dense_->type = type_;
-    const bool text = model.reads_text() && dense_->reads_text();
-    if (text && text_limits(dense_->model->config()).vocabulary !=
-                    text_limits(model.model->config()).vocabulary) {
+    const auto vocabulary = [](const LoadedModel& of) {
+      return of.model->config().value("vocab_size", json());
+    };
+    if (vocabulary(*dense_) != vocabulary(model)) {
       fail("'{}' and '{}' have different vocabularies; --dense must be the original of --model",
            dense_folder_, model_);
     }

@@ -42,7 +42,7 @@ std::vector<int64_t> shape_of(const LoadedModel& loaded, const std::string& fold
   const json& config = loaded.model->config();
   const auto field = [&](const char* name) { return integer_field(config, name, "config.json"); };
   if (config.contains("num_frames")) return {1, field("num_frames"), field("num_mfcc")};
-  if (loaded.modality() == Modality::kSound) return {1, 160000};  // ten seconds
+  if (loaded.modality() == Modality::kSound) return {1, kHeardSeconds * 16000};
   return {1, channels_of(config), field("image_size"), field("image_size")};
 }
 

@@ -139,11 +139,13 @@ void ThreadOptions::declare(CLI::App& app) {
 void ThreadOptions::apply() const { at::set_num_threads(threads); }
 
 void DataOptions::declare(CLI::App& app, const std::string& purpose) {
-  app.add_option("--data", data,
-                 purpose +
-                     ": images:FOLDER (a folder per class of JPEG or PNG files), idx:PREFIX "
-                     "(the MNIST family's files), tsv:FILE or csv:FILE (texts with labels), "
-                     "text:FILE or jsonl:FILE (texts for language models)")
+  app.add_option(
+         "--data", data,
+         purpose +
+             ": images:FOLDER (a folder per class of JPEG or PNG files), idx:PREFIX "
+             "(the MNIST family's files), audio:FOLDER (a folder per class of WAV or FLAC files), "
+             "speech:PATH (sounds with what is said in them), tsv:FILE or csv:FILE (texts "
+             "with labels), text:FILE or jsonl:FILE (texts for language models)")
       ->required();
   app.add_option("--limit", limit,
                  "use only this many, drawn at random with the classes in proportion (0: all)")
@@ -154,7 +156,8 @@ void DataOptions::declare(CLI::App& app, const std::string& purpose) {
       ->default_str(fmt::format("{}, or the model's context if that is less", kSequence));
   app.add_option("--loader-threads", loader_threads, "threads that read and prepare pictures")
       ->check(at_least(1));
-  app.add_flag("--skip-broken", skip_broken, "go on without pictures that cannot be read");
+  app.add_flag("--skip-broken", skip_broken,
+               "go on without pictures and sounds that cannot be read");
 }
 
 LoaderOptions DataOptions::loader(uint64_t seed) const {
@@ -185,7 +188,7 @@ void RunOptions::declare_augmentation(CLI::App& app) {
   app.add_option("--smoothing", augment.smoothing, "label smoothing")->check(from_to(0, 1));
   app.add_option("--shift", augment.shift,
                  "sounds: shift in time by up to so many seconds either way (0: off)")
-      ->check(at_least(0));
+      ->check(from_to(0, 60));
   app.add_option("--mixup", augment.mixup, "alpha of mixup (0: off)")->check(at_least(0));
   app.add_option("--cutmix", augment.cutmix, "alpha of cutmix (0: off)")->check(at_least(0));
   app.add_option("--crop-padding", augment.crop_padding,

@@ -11,13 +11,13 @@
 #include "pace/data/picture_loader.h"
 #include "pace/data/text_loader.h"
 #include "pace/models/generate.h"
+#include "pace/models/wav2vec2.h"
 #include "pace/train/trainer.h"
 
 namespace pace::cli {
 namespace {
 
 constexpr int64_t kMostHeldOut = 1000;  // by default
-constexpr int64_t kHeardSeconds = 10;   // of a sound that may be of any length
 
 std::shared_ptr<const Dataset> limited(std::shared_ptr<const Dataset> dataset, int64_t limit,
                                        uint64_t seed) {
@@ -75,6 +75,23 @@ json without_free_options(json options) {
     options.erase(name);
   }
   return options;
+}
+
+/// Throws UsageError for random changes that the model's inputs cannot have.
+void refuse_changes(const LoadedModel& model, const Augmentation& augment) {
+  const Modality modality = model.modality();
+  const bool of_pictures =
+      augment.flip || augment.crop_padding > 0 || augment.scale_min < 1.0 || augment.cutmix > 0.0;
+  if (of_pictures && modality != Modality::kPicture) {
+    throw UsageError("--flip, --crop-padding, --scale-min and --cutmix are for pictures");
+  }
+  if (augment.shift > 0.0 && modality != Modality::kSound) {
+    throw UsageError("--shift is for sounds");
+  }
+  const bool speech = modality == Modality::kSound && model.model->labels().empty();
+  if (speech && (augment.mixup > 0.0 || augment.smoothing > 0.0)) {
+    throw UsageError("--mixup and --smoothing are for models that tell classes apart");
+  }
 }
 
 const json& preprocessor_of(const LoadedModel& model, const std::string& folder) {
@@ -168,7 +185,11 @@ ImageProcessor image_processor_of(const LoadedModel& model, const std::string& f
 }
 
 AudioProcessor audio_processor_of(const LoadedModel& model, const std::string& folder) {
-  return AudioProcessor(preprocessor_of(model, folder));
+  const json& config = model.model->config();
+  const bool speech = model.model->labels().empty();
+  const int64_t least =
+      speech ? Wav2Vec2Config::from_json(config, "config.json").least_samples() : 1;
+  return AudioProcessor(preprocessor_of(model, folder), least);
 }
 
 std::shared_ptr<const Tokenizer> tokenizer_of(const LoadedModel& model, const std::string& folder) {
@@ -191,13 +212,14 @@ std::shared_ptr<const CtcVocabulary> ctc_vocabulary_of(const LoadedModel& model,
 std::unique_ptr<Loader> make_loader(const LoadedModel& model, const std::string& folder,
                                     std::shared_ptr<const Dataset> dataset,
                                     const LoaderOptions& options, Reporter& reporter) {
+  refuse_changes(model, options.augment);
   switch (model.modality()) {
     case Modality::kText:
       return std::make_unique<TextLoader>(std::move(dataset), tokenizer_of(model, folder),
                                           text_limits(model.model->config()).tokens, options);
     case Modality::kSound:
       return std::make_unique<AudioLoader>(std::move(dataset), audio_processor_of(model, folder),
-                                           options, ctc_vocabulary_of(model, folder));
+                                           options, ctc_vocabulary_of(model, folder), reporter);
     case Modality::kPicture:
       break;
   }

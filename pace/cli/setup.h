@@ -14,6 +14,9 @@
 
 namespace pace::cli {
 
+/// Of a sound that may be of any length, where nobody says how long.
+inline constexpr int64_t kHeardSeconds = 10;
+
 /// A data set as a training run sees it.
 struct TrainingData {
   std::shared_ptr<const Dataset> training;

@@ -4,19 +4,25 @@
 #include <iostream>
 
 #include "pace/base/error.h"
+#include "pace/cli/setup.h"
 
 namespace pace::cli {
+namespace {
+
+constexpr double kMostSeconds = 3600.0, kMostRate = 1e6;
+
+}  // namespace
 
 void StreamOptions::declare(CLI::App& app) {
   app.add_option("--hop", hop_,
                  "sounds: seconds from the beginning of one window to the next (0: half a window)")
-      ->check(at_least(0));
+      ->check(from_to(0, kMostSeconds));
   app.add_option("--window", window_,
                  "sounds, for models that hear any length: seconds of a window (0: whole files, 10 "
                  "of standard input)")
-      ->check(at_least(0));
+      ->check(from_to(0, kMostSeconds));
   app.add_option("--rate", rate_, "samples per second of standard input (0: as the model wants)")
-      ->check(at_least(0));
+      ->check(from_to(0, kMostRate));
 }
 
 void StreamOptions::refuse() const {
@@ -31,9 +37,8 @@ std::unique_ptr<AudioSource> StreamOptions::open(const std::string& input, int64
 }
 
 int64_t StreamOptions::window(int64_t rate, int64_t own) const {
-  constexpr double kWindow = 10.0;
   if (own == 0) {
-    const double seconds = window_ > 0.0 ? window_ : kWindow;
+    const double seconds = window_ > 0.0 ? window_ : static_cast<double>(kHeardSeconds);
     return std::max<int64_t>(1, std::llround(seconds * static_cast<double>(rate)));
   }
   if (window_ > 0.0) {

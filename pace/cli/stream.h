@@ -17,7 +17,7 @@ class StreamOptions {
   /// A file, or for "-" standard input, at `rate` where no other was given.
   std::unique_ptr<AudioSource> open(const std::string& input, int64_t rate) const;
   /// Whether sounds are heard in windows where the model could hear them whole.
-  bool divides() const { return window_ > 0.0; }
+  bool divides() const { return window_ > 0.0 || hop_ > 0.0; }
   /// Samples of a window for a model that hears `own` at a time, or 0 for any number. Throws
   /// UsageError where a model has its own and another was asked for.
   int64_t window(int64_t rate, int64_t own) const;

@@ -117,6 +117,9 @@ std::string Train::prepare_inputs(LoadedModel& loaded) const {
     }
     loaded.tokenizer = read_tokenizer(folder);
   }
+  if (image_size_ > 0 && loaded.modality() != Modality::kPicture) {
+    throw UsageError("--image-size is for pictures");
+  }
   if (!loaded.reads_text()) {
     loaded.preprocessor = preprocessor_for(loaded);
     // Refuses a size that the model cannot take.

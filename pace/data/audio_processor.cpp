@@ -62,7 +62,7 @@ at::Tensor normalized(const at::Tensor& sound) {
 
 }  // namespace
 
-AudioProcessor::AudioProcessor(const json& config) : config_(config) {
+AudioProcessor::AudioProcessor(const json& config, int64_t least) : config_(config), least_(least) {
   const bool waveform =
       !config.contains("feature_type") &&
       (config.contains("feature_extractor_type") || config.contains("feature_size"));
@@ -159,8 +159,9 @@ at::Tensor AudioProcessor::cosines() const {
 at::Tensor AudioProcessor::fit(const Audio& audio) const {
   at::Tensor samples = resampled(audio, rate_).samples;
   if (feature_ == AudioFeature::kWaveform) {
-    if (samples.numel() == 0) fail("a sound without samples at {} Hz", rate_);
-    return samples;
+    if (samples.numel() >= least_) return samples;
+    fail("a sound of {} samples at {} Hz; the model needs at least {}", samples.numel(), rate_,
+         least_);
   }
   if (samples.numel() < frame_) {
     fail("a sound of {} samples at {} Hz; a frame alone is {}", samples.numel(), rate_, frame_);
@@ -171,11 +172,7 @@ at::Tensor AudioProcessor::fit(const Audio& audio) const {
 
 at::Tensor AudioProcessor::operator()(const at::Tensor& waveforms) const {
   if (feature_ == AudioFeature::kWaveform) {
-    if (!normalize_) return waveforms;
-    if (waveforms.dim() == 1) return normalized(waveforms);
-    std::vector<at::Tensor> each;
-    for (const at::Tensor& own : waveforms.unbind()) each.push_back((*this)(own));
-    return at::stack(each);
+    return normalize_ ? normalized(waveforms) : waveforms;
   }
   const at::Tensor frames = waveforms.unfold(-1, frame_, step_) * window_;
   at::Tensor spectrum = at::abs(at::fft_rfft(frames, fft_));

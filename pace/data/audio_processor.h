@@ -12,7 +12,7 @@ enum class AudioFeature { kMfcc, kLogMel, kWaveform };
 
 /// Sound to features as `preprocessor_config.json` says: cut or zero-padded to a length, windowed
 /// spectra, mel filters, logarithm, and for MFCC a cosine transform; or the waveform itself, as
-/// long as it is. Works in the calling thread only, and may be used from several.
+/// long as it is. May be used from several threads.
 class AudioProcessor {
  public:
   /// Fields of features: feature_type ("mfcc" or "log_mel"), sampling_rate, num_samples,
@@ -23,7 +23,8 @@ class AudioProcessor {
   /// them: feature_extractor_type, feature_size (1), sampling_rate, and do_normalize, whether a
   /// sound gets mean 0 and variance 1.
   /// Throws Error naming the field for what is missing or not supported.
-  explicit AudioProcessor(const json& config);
+  /// Waveforms of fewer samples than `least` are refused when they are fitted.
+  explicit AudioProcessor(const json& config, int64_t least = 1);
 
   AudioFeature feature() const { return feature_; }
   int64_t rate() const { return rate_; }  ///< samples per second that the model wants
@@ -34,10 +35,11 @@ class AudioProcessor {
   int64_t features() const { return feature_ == AudioFeature::kMfcc ? mfcc_ : mels_; }
 
   /// Resampled, and cut or padded with zeros at the end: float [samples()]. Throws Error for a
-  /// sound shorter than one frame. For waveforms only resampled: float [samples].
+  /// sound shorter than one frame, or of too few samples. Waveforms are only resampled: float
+  /// [samples].
   at::Tensor fit(const Audio& audio) const;
   /// waveforms float [..., samples()] -> float [..., frames(), features()]; what is wanted as a
-  /// waveform [..., samples] keeps its shape.
+  /// waveform is one at a time, [samples], and keeps its shape.
   at::Tensor operator()(const at::Tensor& waveforms) const;
 
   const json& config() const { return config_; }
@@ -54,6 +56,7 @@ class AudioProcessor {
   double lower_ = 0.0, upper_ = 0.0, floor_ = 0.0;
   bool power_ = false;
   bool normalize_ = false;  ///< waveforms
+  int64_t least_ = 1;       ///< samples of a waveform
   at::Tensor window_, filters_, cosines_;
 };
 

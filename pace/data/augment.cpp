@@ -99,9 +99,8 @@ void check(const Augmentation& augment) {
   if (!(augment.scale_min > 0.0 && augment.scale_min <= 1.0)) {
     fail("the least area of random crops is {}; it must be in (0, 1]", augment.scale_min);
   }
-  if (!(augment.shift >= 0.0 && std::isfinite(augment.shift))) {
-    fail("sounds are shifted by up to {} s; it must be 0 (off) or a positive number",
-         augment.shift);
+  if (!(augment.shift >= 0.0 && augment.shift < 60.0)) {
+    fail("sounds are shifted by up to {} s; it must be in [0, 60)", augment.shift);
   }
   if (!(augment.mixup >= 0.0 && std::isfinite(augment.mixup))) {
     fail("mixup's alpha is {}; it must be 0 (off) or a positive number", augment.mixup);

@@ -125,22 +125,33 @@ CtcVocabulary CtcVocabulary::open(const fs::path& folder, int64_t size) {
 }
 
 std::string CtcVocabulary::decode(const std::vector<int64_t>& best) const {
-  std::vector<int64_t> kept;
+  std::string text;
   const std::string* last = nullptr;
   for (const int64_t id : best) {
     const std::string& token = this->token(id);
-    if (id != blank_ && (!last || *last != token)) kept.push_back(id);
+    if (id != blank_ && (!last || *last != token)) text += written(id);
     last = &token;
   }
-  return text(kept);
+  return finished(text);
 }
 
-std::string CtcVocabulary::text(const std::vector<int64_t>& ids) const {
-  std::string joined;
-  for (const int64_t id : ids) joined += token(id) == delimiter_ ? space_ : token(id);
-  std::u32string points = stripped(unicode::decode(joined));
+std::string CtcVocabulary::spelled(std::string_view transcript) const {
+  std::string text;
+  for (const char32_t point : unicode::decode(transcript)) {
+    const int64_t id = find(point);
+    text += id < 0 ? unicode::encode(std::u32string(1, point)) : written(id);
+  }
+  return finished(text);
+}
+
+std::string CtcVocabulary::finished(const std::string& text) const {
+  std::u32string points = stripped(unicode::decode(text));
   if (lowercase_) unicode::lowercase(points);
   return unicode::encode(points);
+}
+
+const std::string& CtcVocabulary::written(int64_t id) const {
+  return token(id) == delimiter_ ? space_ : token(id);
 }
 
 const std::string& CtcVocabulary::token(int64_t id) const {

@@ -30,18 +30,23 @@ class CtcVocabulary {
   /// word delimiters are spaces, of which none are left at the ends. Throws Error for ids outside
   /// of 0..size()-1.
   std::string decode(const std::vector<int64_t>& best) const;
-  /// The text of tokens one after another, as they are.
-  std::string text(const std::vector<int64_t>& ids) const;
   /// What decode makes of logits, float [frames, size()].
   std::string decode(const at::Tensor& logits) const;
 
   /// The tokens of what was said, one for each character, in the case that the vocabulary has.
   /// Characters it lacks are its token for the unknown; without one, Error names them.
   std::vector<int64_t> encode(std::string_view transcript) const;
+  /// The transcript as decode would write it; characters that the vocabulary lacks stay as they
+  /// are, and so count as one each.
+  std::string spelled(std::string_view transcript) const;
 
  private:
   CtcVocabulary() = default;
   const std::string& token(int64_t id) const;
+  /// What a token is in a text.
+  const std::string& written(int64_t id) const;
+  /// Without space at the ends, in the case of texts.
+  std::string finished(const std::string& text) const;
   /// The id of a character, or -1.
   int64_t find(char32_t character) const;
 

@@ -209,11 +209,11 @@ std::vector<int64_t> shares(const std::vector<std::vector<int64_t>>& members, in
 }  // namespace
 
 Image Dataset::image(int64_t index) const {
-  fail("{} is a text, not a picture; the model takes pictures", name(index));
+  fail("{} is no picture; the model looks at pictures", name(index));
 }
 
 Text Dataset::text(int64_t index) const {
-  fail("{} is a picture, not a text; the model reads text", name(index));
+  fail("{} is no text; the model reads text", name(index));
 }
 
 Audio Dataset::audio(int64_t index) const {

@@ -26,6 +26,7 @@ struct Batch {
   /// Of sounds with what is said in them, whose labels are its tokens for that, [batch, longest],
   /// and do not stand beside the answers; otherwise null.
   std::shared_ptr<const CtcVocabulary> vocabulary = {};
+  std::vector<std::string> said = {};  ///< of those sounds: what is said, as it would be written
 };
 
 struct LoaderOptions {

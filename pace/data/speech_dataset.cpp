@@ -73,6 +73,7 @@ void add_transcripts(const fs::path& path, Speech& speech) {
   Line line;
   for (std::string text; std::getline(file, text);) {
     ++line.number;
+    if (text.ends_with('\r')) text.pop_back();
     const size_t space = text.find(' ');
     const std::string name = text.substr(0, space);
     if (!is_utf8(text)) line.refuse("bytes that are no UTF-8", path.string());
@@ -90,7 +91,8 @@ void add_transcripts(const fs::path& path, Speech& speech) {
 
 void add_folder(const fs::path& folder, Speech& speech) {
   std::vector<fs::path> transcripts;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+  const auto follow = fs::directory_options::follow_directory_symlink;
+  for (const auto& entry : fs::recursive_directory_iterator(folder, follow)) {
     if (entry.path().string().ends_with(".trans.txt")) transcripts.push_back(entry.path());
   }
   if (transcripts.empty()) {

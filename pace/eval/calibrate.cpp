@@ -40,6 +40,10 @@ std::vector<Batch> thin_out(const std::vector<Batch>& batches) {
       part.inputs = batch.inputs.slice(0, first, size, stride).contiguous();
       part.labels = batch.labels.slice(0, first, size, stride);
       part.vocabulary = batch.vocabulary;
+      for (size_t i = static_cast<size_t>(first); i < batch.said.size();
+           i += static_cast<size_t>(stride)) {
+        part.said.push_back(batch.said[i]);
+      }
       thinned.push_back(std::move(part));
       first += (size - first + stride - 1) / stride * stride;
     }

@@ -99,7 +99,8 @@ svg::Axis accuracy_axis(const Report& report) {
   if (low > high) return svg::fit_axis(0.0, 1.0, 5);  // nothing was measured
   const double span = std::max(high - low, 0.02);
   low = std::min(low, std::max(low_baseline, high - 3 * span));
-  return svg::fit_axis(std::max(0.0, low - 0.05 * span), std::min(1.0, high + 0.05 * span), 6);
+  return svg::fit_axis(std::max(std::min(0.0, low), low - 0.05 * span),
+                       std::min(1.0, high + 0.05 * span), 6);
 }
 
 /// A range of shares of the dense model's cost that holds all that are shown.

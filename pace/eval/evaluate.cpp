@@ -70,7 +70,9 @@ class Track {
     Result result = result_;
     result.accuracy = answers_.accuracy();
     if (!has_classes_) result.bits = answers_.bits();
-    if (answers_.words > 0) result.word_error_rate = answers_.word_error_rate();
+    if (answers_.edits.reference_words > 0) {
+      result.word_error_rate = answers_.edits.word_error_rate();
+    }
     result.macs = macs_ / static_cast<double>(result.items);
     result.macs_fraction = macs_ / dense.macs_;
     result.deciding_fraction = deciding_ / dense.macs_;

@@ -56,7 +56,7 @@ std::vector<SoundMap> sound_maps(const LoadedModel& model, const AudioProcessor&
       continue;  // the evaluation has named it
     }
     map.name = dataset.name(index);
-    map.actual = vocabulary ? vocabulary->text(vocabulary->encode(dataset.text(index).first))
+    map.actual = vocabulary ? vocabulary->spelled(dataset.text(index).first)
                             : dataset.classes().at(static_cast<size_t>(dataset.label(index)));
     map.spectrogram = spectrogram(map.audio);
     listen(model, processor, vocabulary, budget, map);

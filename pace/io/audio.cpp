@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -34,8 +36,13 @@ namespace {
 bool is_cut_off(SNDFILE* file) {
   std::array<char, 4096> log{};
   sf_command(file, SFC_GET_LOG_INFO, log.data(), static_cast<int>(log.size()));
-  return std::string(log.data()).find("data : ") != std::string::npos &&
-         std::string(log.data()).find("(should be") != std::string::npos;
+  std::istringstream lines(log.data());
+  for (std::string line; std::getline(lines, line);) {
+    const bool wrong = line.starts_with("data : ") && line.find("(should be") != std::string::npos;
+    // Whoever writes to a pipe does not know the length, and says so by the greatest number.
+    if (wrong && !line.starts_with("data : 4294967295")) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -57,28 +64,38 @@ AudioFile::AudioFile(const fs::path& path) : handle_(std::make_unique<Handle>())
 AudioFile::~AudioFile() = default;
 
 int64_t AudioFile::rate() const { return handle_->info.samplerate; }
-int64_t AudioFile::samples() const { return handle_->info.frames; }
-
 at::Tensor AudioFile::read(int64_t most) {
-  const int64_t wanted = std::min(most, samples() - handle_->read);
-  const at::Tensor frames = at::empty({wanted, handle_->info.channels}, at::kFloat);
-  const int64_t got =
-      sf_readf_float(handle_->file, frames.mutable_data_ptr<float>(), std::max<int64_t>(wanted, 0));
-  if (got < wanted) {
-    fail("{} is damaged: sample {} of {} cannot be read", handle_->path, handle_->read + got + 1,
-         samples());
+  // What a header promises need not be there, so no memory is taken for it.
+  constexpr int64_t kChunk = int64_t{1} << 16;
+  std::vector<at::Tensor> parts{at::empty({0}, at::kFloat)};
+  for (int64_t missing = most; missing > 0;) {
+    const int64_t wanted = std::min(missing, kChunk);
+    const at::Tensor frames = at::empty({wanted, handle_->info.channels}, at::kFloat);
+    const int64_t got = sf_readf_float(handle_->file, frames.mutable_data_ptr<float>(), wanted);
+    handle_->read += got;
+    parts.push_back(frames.narrow(0, 0, got).mean(1));
+    missing = got < wanted ? 0 : missing - got;
+    if (got < wanted) check_end();
   }
-  handle_->read += got;
-  const at::Tensor mono = frames.mean(1);
+  const at::Tensor mono = at::cat(parts);
   if (!mono.isfinite().all().item<bool>()) {
     fail("{} has samples that are no numbers or infinite", handle_->path);
   }
   return mono;
 }
 
+/// Throws Error when the header promises more, unless it says that it does not know.
+void AudioFile::check_end() const {
+  const int64_t promised = handle_->info.frames;
+  if (promised == SF_COUNT_MAX || handle_->read >= promised) return;
+  fail("{} is damaged: sample {} of {} cannot be read", handle_->path, handle_->read + 1, promised);
+}
+
 Audio load_audio(const fs::path& path) {
   AudioFile file(path);
-  return {file.read(file.samples()), file.rate()};
+  Audio audio{file.read(std::numeric_limits<int64_t>::max()), file.rate()};
+  if (audio.samples.numel() == 0) fail("{} holds no samples", path.string());
+  return audio;
 }
 
 at::Tensor PcmStream::read(int64_t most) {

@@ -38,11 +38,11 @@ class AudioFile : public AudioSource {
   AudioFile& operator=(const AudioFile&) = delete;
 
   int64_t rate() const override;
-  int64_t samples() const;  ///< of one channel
   at::Tensor read(int64_t most) override;
 
  private:
   struct Handle;
+  void check_end() const;
   std::unique_ptr<Handle> handle_;
 };
 

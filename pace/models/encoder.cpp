@@ -104,6 +104,12 @@ double encoder_macs(const EncoderShape& shape, int64_t tokens) {
   return static_cast<double>(shape.layers * tokens * (by_token + by_pair * tokens));
 }
 
+kernels::Linear make_linear(const std::string& name, int64_t in, int64_t out, double deviation,
+                            Parameters& parameters) {
+  const auto [weight, bias] = add_linear(name, in, out, deviation, parameters);
+  return {weight, bias};
+}
+
 kernels::Norm make_norm(const std::string& name, const EncoderShape& shape,
                         Parameters& parameters) {
   const Tensor weight = parameters.add(name + ".weight", {shape.dim}, Initial::ones());

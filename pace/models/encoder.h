@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "pace/adaptive/seams.h"
+#include "pace/kernels/linear.h"
 #include "pace/kernels/norm.h"
 
 namespace pace {
@@ -40,6 +41,10 @@ DepthSpec depth_spec(const EncoderShape& shape, int64_t classes);
 
 /// MACs of all blocks, dense, for a sequence of `tokens`.
 double encoder_macs(const EncoderShape& shape, int64_t tokens);
+
+/// The linear layer of that name.
+kernels::Linear make_linear(const std::string& name, int64_t in, int64_t out, double deviation,
+                            Parameters& parameters);
 
 /// The layer norm of that name.
 kernels::Norm make_norm(const std::string& name, const EncoderShape& shape, Parameters& parameters);

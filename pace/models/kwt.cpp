@@ -50,12 +50,6 @@ BlockNames block_names(int64_t index) {
   return names;
 }
 
-kernels::Linear linear(const std::string& name, int64_t in, int64_t out, double deviation,
-                       Parameters& parameters) {
-  const auto [weight, bias] = add_linear(name, in, out, deviation, parameters);
-  return {weight, bias};
-}
-
 class Kwt : public Model {
  public:
   Kwt(json config, const std::string& where, std::unique_ptr<Parameters> parameters,
@@ -67,12 +61,12 @@ class Kwt : public Model {
         class_token_(parameters_->add("embeddings.cls_token", {1, 1, dim()}, normal())),
         positions_(parameters_->add("embeddings.position_embeddings",
                                     {1, 1 + config_.frames, dim()}, normal())),
-        projection_(linear("embeddings.projection", config_.features, dim(),
-                           config_.encoder.initializer_range, *parameters_)),
+        projection_(make_linear("embeddings.projection", config_.features, dim(),
+                                config_.encoder.initializer_range, *parameters_)),
         stack_{make_encoder(config_.encoder, block_names, build_map, *parameters_, specs_),
                [this](const Tensor& states, Pass& pass) { return read_out(states, pass); }},
-        classifier_(linear("classifier", dim(), config_.classes, config_.encoder.initializer_range,
-                           *parameters_)),
+        classifier_(make_linear("classifier", dim(), config_.classes,
+                                config_.encoder.initializer_range, *parameters_)),
         depth_(build_depth(depth_spec(config_.encoder, config_.classes), *parameters_)) {}
 
   Tensor forward(const Tensor& inputs, Pass& pass) const override {

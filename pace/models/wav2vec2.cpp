@@ -49,12 +49,6 @@ kernels::Norm norm(const std::string& name, int64_t channels, double epsilon,
   return {weight, bias, epsilon};
 }
 
-kernels::Linear linear(const std::string& name, int64_t in, int64_t out, double deviation,
-                       Parameters& parameters) {
-  const auto [weight, bias] = add_linear(name, in, out, deviation, parameters);
-  return {weight, bias};
-}
-
 /// A layer of the feature encoder: a convolution, a norm in most cases, and a GELU.
 class FeatureLayer {
  public:
@@ -120,8 +114,9 @@ class Frontend {
         features_(feature_layers(config, parameters)),
         feature_norm_(norm(kPrefix + "feature_projection.layer_norm", config.features.back().out,
                            config.encoder.norm_epsilon, parameters)),
-        projection_(linear(kPrefix + "feature_projection.projection", config.features.back().out,
-                           config.encoder.dim, config.encoder.initializer_range, parameters)),
+        projection_(make_linear(kPrefix + "feature_projection.projection",
+                                config.features.back().out, config.encoder.dim,
+                                config.encoder.initializer_range, parameters)),
         positions_(position_conv(config, parameters)),
         norm_(make_norm(kPrefix + "encoder.layer_norm", config.encoder, parameters)) {}
 
@@ -179,8 +174,8 @@ class Wav2Vec2 : public Model {
         frontend_(config_, *parameters_),
         stack_{make_encoder(config_.encoder, block_names, build_map, *parameters_, specs_),
                [this](const Tensor& states, Pass& pass) { return read_out(states, pass); }},
-        head_(linear("lm_head", config_.encoder.dim, config_.vocabulary,
-                     config_.encoder.initializer_range, *parameters_)),
+        head_(make_linear("lm_head", config_.encoder.dim, config_.vocabulary,
+                          config_.encoder.initializer_range, *parameters_)),
         depth_(build_depth({.blocks = config_.encoder.layers,
                             .dim = config_.encoder.dim,
                             .deviation = config_.encoder.initializer_range},

@@ -18,7 +18,9 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, at::Reduction::
 }
 
 double mean(double sum, int64_t answers) {
-  if (answers == 0) fail("there is nothing to answer: no text has a second token to foretell");
+  if (answers == 0)
+    fail(
+        "there is nothing to answer: no text has a second token, and in no sound is anything said");
   return sum / static_cast<double>(answers);
 }
 
@@ -33,18 +35,13 @@ Tensor ctc_loss(const Tensor& logits, const Batch& batch, const kernels::Sequenc
 
 Answers count_characters(const Tensor& logits, const Batch& batch,
                          const kernels::Sequences& frames) {
-  Edits sum;
-  for (int64_t i = 0; i < logits.size(0); ++i) {
-    const Tensor said = batch.labels[i].masked_select(batch.labels[i].ge(0));
-    const int64_t* ids = said.const_data_ptr<int64_t>();
-    sum += edits(batch.vocabulary->text({ids, ids + said.numel()}),
-                 batch.vocabulary->decode(logits[i].narrow(0, 0, frames.length(i))));
-  }
   Answers answers;
-  answers.asked = sum.reference_characters;
-  answers.right = answers.asked - sum.characters;
-  answers.words = sum.reference_words;
-  answers.word_edits = sum.words;
+  for (int64_t i = 0; i < logits.size(0); ++i) {
+    const Tensor own = logits[i].narrow(0, 0, frames.length(i));
+    answers.edits += edits(batch.said[static_cast<size_t>(i)], batch.vocabulary->decode(own));
+  }
+  answers.asked = answers.edits.reference_characters;
+  answers.right = answers.asked - answers.edits.characters;
   return answers;
 }
 
@@ -64,16 +61,11 @@ double Answers::accuracy() const { return mean(static_cast<double>(right), asked
 
 double Answers::bits() const { return mean(nats, asked) / std::numbers::ln2; }
 
-double Answers::word_error_rate() const {
-  return static_cast<double>(word_edits) / static_cast<double>(words);
-}
-
 Answers& Answers::operator+=(const Answers& other) {
   right += other.right;
   asked += other.asked;
   nats += other.nats;
-  words += other.words;
-  word_edits += other.word_edits;
+  edits += other.edits;
   return *this;
 }
 

@@ -12,13 +12,12 @@ using at::Tensor;
 /// character error rate.
 struct Answers {
   int64_t right = 0, asked = 0;
-  double nats = 0.0;                  ///< sum of the cross-entropies
-  int64_t words = 0, word_edits = 0;  ///< of what is said
+  double nats = 0.0;  ///< sum of the cross-entropies
+  Edits edits = {};   ///< of what is said
 
   /// Means for one answer. Throw Error when nothing was asked.
   double accuracy() const;
   double bits() const;
-  double word_error_rate() const;
   Answers& operator+=(const Answers& other);
 };
 

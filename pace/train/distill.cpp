@@ -84,6 +84,7 @@ class Distillation {
         student_(initial_student(dense)),
         split_(split_parameters(student_.model->parameters())),
         prices_(options.budget_low, options.budget_high),
+        allowance_(*student_.model, student_.modules, first_inputs()),
         trainer_(run_folder, phases(), checkpointed(), reporter) {
     student_.preprocessor = dense.preprocessor;
     for (Acm* acm : student_.modules) by_site_[acm->site()] = acm;
@@ -107,7 +108,7 @@ class Distillation {
     const Objective objective = [this](const Batch& batch, at::Generator& generator) {
       Pass pass;
       pass.budget = uniform(options_.budget_low, options_.budget_high, generator);
-      const double share = allowance(batch).share(pass.budget);
+      const double share = allowance_.share(pass.budget);
       double loss = 0.0, hits = 0.0;
       teacher_.run(batch.inputs, [&](const MapSpec& spec, const Tensor& in, const Tensor& out) {
         const auto [l, h] = gate_step(*by_site_.at(spec.site), in, out, share, pass);
@@ -126,7 +127,7 @@ class Distillation {
       return end_to_end_step(batch, generator);
     };
     const EpochHook epoch_hook = [&](int64_t) {
-      if (!hook || !allowance_) return StepFigures{};
+      if (!hook) return StepFigures{};
       const double budget = std::clamp(kMeasuredBudget, options_.budget_low, options_.budget_high);
       return hook(student_, budget, price(budget));
     };
@@ -179,9 +180,12 @@ class Distillation {
     return phase;
   }
 
-  const Allowance& allowance(const Batch& batch) {
-    if (!allowance_) allowance_.emplace(*student_.model, student_.modules, batch.inputs);
-    return *allowance_;
+  /// The same in a run that goes on from a checkpoint.
+  Tensor first_inputs() const {
+    loader_.start(0);
+    const std::optional<Batch> batch = loader_.next();
+    if (!batch) fail("there is no example to learn from");
+    return batch->inputs;
   }
 
   /// Cross-entropy of one gate against its labels, with gradients; returns loss and agreement.
@@ -204,11 +208,10 @@ class Distillation {
   /// What a batch of Phase 3 charges for a budget.
   double price(double budget) const {
     // A static gate does not listen to the budget; the price that buys a share is 1 - share.
-    return learned_gates() ? prices_.price(budget) : 1.0 - allowance_->share(budget);
+    return learned_gates() ? prices_.price(budget) : 1.0 - allowance_.share(budget);
   }
 
   StepFigures end_to_end_step(const Batch& batch, at::Generator& generator) {
-    const Allowance& allowed = allowance(batch);
     Pass pass;
     pass.form = Form::kRelaxed;
     pass.noise = options_.noise;
@@ -242,7 +245,7 @@ class Distillation {
     loss.backward();
     const double spent = pass.ledger.macs().mean().item<double>() / dense;
     if (learned_gates() && !full_width) {
-      prices_.update(pass.budget, spent - allowed.reachable(pass.budget));
+      prices_.update(pass.budget, spent - allowance_.reachable(pass.budget));
       figures["price"] = pass.price;
     }
     figures["loss"] = loss.item<double>();
@@ -259,9 +262,9 @@ class Distillation {
   LoadedModel student_;
   Split split_;
   PriceControl prices_;
+  Allowance allowance_;  ///< of one example for all: budgets are shares
   Trainer trainer_;
   std::map<std::string, Acm*> by_site_;
-  std::optional<Allowance> allowance_;
 };
 
 }  // namespace

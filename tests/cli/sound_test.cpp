@@ -211,9 +211,13 @@ TEST(Sounds, BadOptionsAreNamed) {
                     "nothing says how inputs are prepared");
   PACE_EXPECT_FAILS(pace("predict --model " + Workspace::get().dense() + " --hop 0.3 x.png"), 2,
                     "models that hear");
+  PACE_EXPECT_FAILS(pace(predict + "--hop inf x.wav"), 2, "--hop");
+  PACE_EXPECT_FAILS(pace(hearing().training() + "--preprocessor " + hearing().path("sounds.json") +
+                         " --flip --out " + hearing().path("x")),
+                    2, "are for pictures");
   PACE_EXPECT_FAILS(
       pace("eval --data " + Workspace::get().data() + " --model " + hearing().path("dense")), 1,
-      "3 ");
+      "has the class 'blue'");
   PACE_EXPECT_FAILS(pace("eval --data audio:" + Workspace::get().path("data") + " --model " +
                          hearing().path("dense")),
                     1, "holds no WAV or FLAC files");

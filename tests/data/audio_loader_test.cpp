@@ -53,6 +53,7 @@ TEST(AudioLoader, BatchesWaveformsOfDifferentLengths) {
   const int64_t e = letters()->encode("E")[0];
   EXPECT_TRUE(batch->labels.equal(at::tensor({-1L, -1L, -1L, e, -1L, -1L, e, e, e}).view({3, 3})));
   EXPECT_FALSE(batch->targets.defined());
+  EXPECT_EQ(batch->said, (std::vector<std::string>{"", "E", "EEE"}));
 }
 
 TEST(AudioLoader, LabelsClasses) {
@@ -110,6 +111,13 @@ TEST(AudioLoader, NamesWhatItCannotRead) {
   AudioLoader loader(sounds, processor, {.batch = 4}, letters());
   EXPECT_THAT(error_of([&] { loader.next(); }), HasSubstr("sound #2: damaged"));
   EXPECT_THAT(error_of([&] { AudioLoader(sounds, processor, {}); }), HasSubstr("vocabulary"));
+  const AudioProcessor patient(json{{"feature_size", 1}}, 105);
+  AudioLoader shorter(sounds, patient, {.batch = 4}, letters());
+  EXPECT_THAT(error_of([&] { shorter.next(); }),
+              HasSubstr("sound #0: a sound of 100 samples at 16000 Hz; the model needs at least"));
+  const AudioProcessor deaf(json{{"feature_size", 1}}, 1000);
+  AudioLoader nothing(sounds, deaf, {.batch = 2, .skip_broken = true}, letters());
+  EXPECT_THAT(error_of([&] { nothing.next(); }), HasSubstr("all 5 sounds are broken"));
 }
 
 }  // namespace

@@ -76,7 +76,7 @@ TEST(AudioProcessor, GivesTheWaveformsOfTransformers) {
   EXPECT_THAT(error_of([] {
                 waveforms("raw").fit({at::ones({0}), 16000});
               }),
-              HasSubstr("without samples"));
+              HasSubstr("a sound of 0 samples"));
 }
 
 TEST(AudioProcessor, NamesTheFieldOfAWaveformThatIsWrong) {

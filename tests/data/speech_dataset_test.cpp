@@ -45,7 +45,7 @@ TEST_F(SpeechData, IsATableOfSoundsAndWhatIsSaidInThem) {
 TEST_F(SpeechData, IsAFolderOfTranscripts) {
   sound("84/121/84-121-0000.flac", 300);
   sound("84/121/84-121-0001.wav", 400);
-  write_text(folder_ / "84/121/84-121.trans.txt", "84-121-0000 GO ON\n84-121-0001 STOP\n");
+  write_text(folder_ / "84/121/84-121.trans.txt", "84-121-0000 GO ON\r\n84-121-0001 STOP\n");
   const auto data = open_dataset("speech:" + folder_.path().string());
   ASSERT_EQ(data->size(), 2);
   EXPECT_EQ(data->text(0).first, "GO ON");

@@ -77,7 +77,8 @@ TEST_F(Tables, AreSplitWithTheirTexts) {
       EXPECT_EQ(part->label(i), part->text(i).first == "a" || part->text(i).first == "c" ? 0 : 1);
     }
   }
-  EXPECT_THAT(error_of([&] { data->image(0); }), HasSubstr("is a text, not a picture"));
+  EXPECT_THAT(error_of([&] { data->image(0); }),
+              HasSubstr("is no picture; the model looks at pictures"));
 }
 
 TEST_F(Tables, NameTheLineThatIsWrong) {

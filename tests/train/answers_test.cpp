@@ -46,14 +46,15 @@ TEST(Answers, OfSpeechAreCharactersThatNeedNoEdit) {
   const at::Tensor best = at::tensor({2L, 2L, 3L, 0L, 1L, 2L, 2L, 0L, 0L, 0L, 3L, 3L}).view({2, 6});
   const Tensor logits = 9.0 * at::one_hot(best, 4).to(at::kFloat);
   const Batch batch{.labels = at::tensor({2L, 3L, 1L, 2L, 2L, 3L, 1L, 2L}).view({2, 4}),
-                    .vocabulary = letters()};
+                    .vocabulary = letters(),
+                    .said = {"AB A", "AB A"}};
   const kernels::Sequences frames({6, 4});
   const Answers answers = compare(logits, batch, frames);
   EXPECT_EQ(answers.asked, 8);
   EXPECT_EQ(answers.right, 5) << "what stands behind the second sound's end does not count";
-  EXPECT_EQ(answers.words, 4);
-  EXPECT_EQ(answers.word_edits, 1);
-  EXPECT_EQ(answers.word_error_rate(), 0.25);
+  EXPECT_EQ(answers.edits.reference_words, 4);
+  EXPECT_EQ(answers.edits.words, 1);
+  EXPECT_EQ(answers.edits.word_error_rate(), 0.25);
   EXPECT_NEAR(answer_loss(logits, batch, frames).item<double>(), answers.nats / 8, 1e-5);
 }
 
@@ -63,7 +64,8 @@ TEST(Answers, OfSpeechHaveTheLossOfAllAlignments) {
   const Tensor p = logits[0].softmax(-1).to(at::kDouble);
   const auto of = [&](int64_t frame, int64_t id) { return p[frame][id].item<double>(); };
   const double all = of(0, 2) * of(1, 2) + of(0, 0) * of(1, 2) + of(0, 2) * of(1, 0);
-  const Batch batch{.labels = at::tensor({2L}).view({1, 1}), .vocabulary = letters()};
+  const Batch batch{
+      .labels = at::tensor({2L}).view({1, 1}), .vocabulary = letters(), .said = {"A"}};
   EXPECT_NEAR(compare(logits, batch, kernels::Sequences({2})).nats, -std::log(all), 1e-5);
 }
 
