@@ -143,7 +143,7 @@ TEST(Decoder, RefusesOtherThanWholeModels) {
       [&] {
         build_dense(config, "small", nullptr, {.labels = {"a", "b"}});
       },
-      ThrowsMessage<Error>(HasSubstr("language model")));
+      ThrowsMessage<Error>(HasSubstr("tells no classes apart")));
 }
 
 TEST(DecoderConfig, RefusesWhatMakesNoSense) {
