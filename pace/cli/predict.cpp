@@ -139,6 +139,17 @@ std::string depth_of(const Prediction& prediction) {
   return fmt::format(", {:.2f} units", mean_units(prediction.units));
 }
 
+/// Logits [classes] as a list, those of frames as a list of lists.
+json numbers(const at::Tensor& logits) {
+  if (logits.dim() > 1) {
+    json frames = json::array();
+    for (const at::Tensor& frame : logits.unbind()) frames.push_back(numbers(frame));
+    return frames;
+  }
+  const float* begin = logits.const_data_ptr<float>();
+  return std::vector<float>(begin, begin + logits.numel());
+}
+
 /// The tokens of a vocabulary as they are in texts.
 std::vector<std::string> tokens_of(const Tokenizer& tokenizer, int64_t vocabulary) {
   std::vector<std::string> tokens;
@@ -186,8 +197,8 @@ class Predict : public Command {
     model.pass_at(budget);  // an impossible budget is no fault of the first input
     if (continuation_.tokens > 0) return write(model, budget, terminal);
     std::vector<std::string> labels = model.model->labels();
-    if (sound_) vocabulary_ = ctc_vocabulary_of(model, model_);
-    language_model_ = labels.empty() && !sound_;
+    vocabulary_ = ctc_vocabulary_of(model, model_);
+    language_model_ = model.language_model();
     const Prepare prepare = prepare_for(model, labels);
     int64_t asked = 0, failed = 0;
     each_input(text, [&](const std::string& input, const std::string& place) {
@@ -292,58 +303,44 @@ class Predict : public Command {
     }
   }
 
-  /// What a speech recogniser wrote.
-  void print_text(const std::string& input, const Question& question,
-                  const Prediction& prediction) const {
-    const std::string text = vocabulary_->decode(prediction.logits);
-    if (!json_) {
-      std::cout << fmt::format("{} {:.2f}-{:.2f} s: {} ({} of the dense operations)", input,
-                               question.begin, question.end, text,
-                               percent(prediction.macs_fraction))
-                << std::endl;
-      return;
+  /// The best classes or tokens, or what a speech recogniser wrote.
+  std::string answer_text(const Prediction& prediction,
+                          const std::vector<std::string>& labels) const {
+    if (vocabulary_) return " " + vocabulary_->decode(prediction.logits);
+    const float* p = prediction.probabilities.const_data_ptr<float>();
+    std::string text;
+    for (const int64_t c : ranking(prediction.probabilities, answers())) {
+      text += fmt::format(" {} {}", shown(labels.at(c)), percent(p[c]));
     }
-    json object = {{"input", input},          {"begin", question.begin},
-                   {"end", question.end},     {"text", text},
-                   {"macs", prediction.macs}, {"macs_fraction", prediction.macs_fraction}};
-    if (logits_) {
-      for (const at::Tensor& frame : prediction.logits.unbind()) {
-        const float* logits = frame.const_data_ptr<float>();
-        object["logits"].push_back(std::vector<float>(logits, logits + frame.numel()));
-      }
-    }
-    std::cout << dump(object) << std::endl;
+    return text;
+  }
+
+  json answer_json(const Prediction& prediction, const std::vector<std::string>& labels) const {
+    if (vocabulary_) return {{"text", vocabulary_->decode(prediction.logits)}};
+    const float* p = prediction.probabilities.const_data_ptr<float>();
+    const std::vector<int64_t> order = ranking(prediction.probabilities, answers());
+    return {{"label", labels.at(order.front())},
+            {"probabilities", probabilities(order, p, labels)}};
   }
 
   void print(const std::string& input, const Question& question, const Prediction& prediction,
              const std::vector<std::string>& labels) const {
-    if (vocabulary_) return print_text(input, question, prediction);
-    const float* p = prediction.probabilities.const_data_ptr<float>();
-    const std::vector<int64_t> order = ranking(prediction.probabilities, answers());
     if (!json_) {
       std::cout << input;
       if (sound_) std::cout << fmt::format(" {:.2f}-{:.2f} s", question.begin, question.end);
-      std::cout << ":";
-      for (const int64_t c : order) {
-        std::cout << fmt::format(" {} {}", shown(labels.at(c)), percent(p[c]));
-      }
-      std::cout << fmt::format(" ({} of the dense operations{})", percent(prediction.macs_fraction),
+      std::cout << ":" << answer_text(prediction, labels)
+                << fmt::format(" ({} of the dense operations{})", percent(prediction.macs_fraction),
                                depth_of(prediction))
                 << std::endl;  // whoever listens to a stream need not wait
       return;
     }
-    json object = {{"input", input},
-                   {"label", labels.at(order.front())},
-                   {"probabilities", probabilities(order, p, labels)},
-                   {"macs", prediction.macs},
-                   {"macs_fraction", prediction.macs_fraction}};
+    json object = answer_json(prediction, labels);
+    object.update(
+        {{"input", input}, {"macs", prediction.macs}, {"macs_fraction", prediction.macs_fraction}});
     if (sound_) object.update({{"begin", question.begin}, {"end", question.end}});
     if (prediction.blocks) object["blocks"] = *prediction.blocks;
     if (!prediction.units.empty()) object["units"] = to_json(prediction.units);
-    if (logits_) {
-      const float* logits = prediction.logits.const_data_ptr<float>();
-      object["logits"] = std::vector<float>(logits, logits + prediction.logits.numel());
-    }
+    if (logits_) object["logits"] = numbers(prediction.logits);
     std::cout << dump(object) << std::endl;
   }
 

@@ -88,8 +88,7 @@ void refuse_changes(const LoadedModel& model, const Augmentation& augment) {
   if (augment.shift > 0.0 && modality != Modality::kSound) {
     throw UsageError("--shift is for sounds");
   }
-  const bool speech = modality == Modality::kSound && model.model->labels().empty();
-  if (speech && (augment.mixup > 0.0 || augment.smoothing > 0.0)) {
+  if (model.transcribes() && (augment.mixup > 0.0 || augment.smoothing > 0.0)) {
     throw UsageError("--mixup and --smoothing are for models that tell classes apart");
   }
 }
@@ -106,7 +105,7 @@ std::shared_ptr<const Dataset> examples_for(const LoadedModel& model, const std:
                                             std::shared_ptr<const Dataset> dataset,
                                             const DataOptions& options) {
   const json& config = model.model->config();
-  const bool language_model = model.reads_text() && model.model->labels().empty();
+  const bool language_model = model.language_model();
   if (!language_model && (options.sequence || options.stride)) {
     throw UsageError("--sequence and --stride are for language models");
   }
@@ -186,9 +185,8 @@ ImageProcessor image_processor_of(const LoadedModel& model, const std::string& f
 
 AudioProcessor audio_processor_of(const LoadedModel& model, const std::string& folder) {
   const json& config = model.model->config();
-  const bool speech = model.model->labels().empty();
   const int64_t least =
-      speech ? Wav2Vec2Config::from_json(config, "config.json").least_samples() : 1;
+      model.transcribes() ? Wav2Vec2Config::from_json(config, "config.json").least_samples() : 1;
   return AudioProcessor(preprocessor_of(model, folder), least);
 }
 
@@ -204,7 +202,7 @@ std::shared_ptr<const Tokenizer> tokenizer_of(const LoadedModel& model, const st
 
 std::shared_ptr<const CtcVocabulary> ctc_vocabulary_of(const LoadedModel& model,
                                                        const std::string& folder) {
-  if (!model.model->labels().empty()) return nullptr;
+  if (!model.transcribes()) return nullptr;
   const int64_t size = integer_field(model.model->config(), "vocab_size", "config.json");
   return std::make_shared<const CtcVocabulary>(CtcVocabulary::open(folder, size));
 }

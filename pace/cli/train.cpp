@@ -110,7 +110,7 @@ json Train::preprocessor_for(const LoadedModel& loaded) const {
 
 std::string Train::prepare_inputs(LoadedModel& loaded) const {
   std::string folder = model_;
-  if (loaded.reads_text() || loaded.model->labels().empty()) {
+  if (loaded.reads_text() || loaded.transcribes()) {
     if (!tokenizer_.empty()) folder = tokenizer_;
     if (folder.empty()) {
       throw UsageError("nothing says how texts become tokens: give --tokenizer FOLDER");

@@ -18,8 +18,8 @@ struct Words {
 };
 Words words_for(const LoadedModel& model) {
   const char* text = "'A text.'";
-  if (model.model->labels().empty()) {
-    if (model.reads_text()) return {"text-generation", "language model", text};
+  if (model.language_model()) return {"text-generation", "language model", text};
+  if (model.transcribes()) {
     return {"automatic-speech-recognition", "speech recogniser", "speech.wav"};
   }
   switch (model.modality()) {

@@ -30,6 +30,10 @@ struct LoadedModel {
 
   Modality modality() const;
   bool reads_text() const { return modality() == Modality::kText; }
+  /// Whether tokens are foretold, and no classes told apart.
+  bool language_model() const { return reads_text() && model->labels().empty(); }
+  /// Whether what is said in a sound is written down.
+  bool transcribes() const { return modality() == Modality::kSound && model->labels().empty(); }
   bool adaptive() const { return acm || experts || exits || halting || mod; }
   /// A pass ready for inference at `budget`: told budget and price from the calibration. Throws
   /// Error when a dense model is asked for less than 1, or the budget is not in (0, 1].

@@ -299,7 +299,7 @@ LoadedModel distill(const LoadedModel& dense, const DistillOptions& options, Loa
         "modules replace maps of tokens, which only transformers have; this model may halt "
         "instead");
   }
-  if (dense.reads_text() && dense.model->labels().empty()) {
+  if (dense.language_model()) {
     fail("modules replace the maps of encoders only; tokens of a language model may be routed");
   }
   Distillation run(dense, options, loader, run_folder, reporter);

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "pace/base/error.h"
+#include "tests/models/recorder.h"
 #include "tests/models/small_bert.h"
 #include "tests/reference.h"
 
@@ -13,25 +14,10 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 using testing_models::logits_of;
+using testing_models::Recorder;
 using testing_models::small_bert;
 using testing_models::small_bert_config;
 using testing_models::tokens_of;
-
-/// Runs all blocks and keeps what they were given and gave.
-class Recorder : public DepthPolicy {
- public:
-  explicit Recorder(std::vector<Tensor>* states) : states_(states) {}
-  Tensor run(const Tensor& states, const Stack& stack, Pass& pass) const override {
-    states_->push_back(states);
-    for (const auto& block : stack.blocks) {
-      states_->push_back(block->forward(states_->back(), pass));
-    }
-    return stack.readout(states_->back(), pass);
-  }
-
- private:
-  std::vector<Tensor>* states_;
-};
 
 class BertParity : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Models, BertParity,

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "pace/base/error.h"
+#include "tests/models/recorder.h"
 #include "tests/models/reference_case.h"
 #include "tests/models/small_wav2vec2.h"
 
@@ -16,25 +17,10 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 using testing_models::logits_of;
+using testing_models::Recorder;
 using testing_models::small_wav2vec2;
 using testing_models::small_wav2vec2_config;
 using testing_models::sounds_of;
-
-/// Runs all blocks and keeps what they were given and gave.
-class Recorder : public DepthPolicy {
- public:
-  explicit Recorder(std::vector<Tensor>* states) : states_(states) {}
-  Tensor run(const Tensor& states, const Stack& stack, Pass& pass) const override {
-    states_->push_back(states);
-    for (const auto& block : stack.blocks) {
-      states_->push_back(block->forward(states_->back(), pass));
-    }
-    return stack.readout(states_->back(), pass);
-  }
-
- private:
-  std::vector<Tensor>* states_;
-};
 
 class Wav2Vec2Parity : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Models, Wav2Vec2Parity,
