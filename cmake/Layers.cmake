@@ -26,10 +26,11 @@ endfunction()
 
 # The CPU kernels, once per instruction set. These sources see no library's headers, whose inline functions the
 # linker might take for all of the program.
+set(cpu_amx_flags -mavx512f -mavx512bw -mavx512vl -mavx512bf16 -mfma -mamx-tile -mamx-bf16)
 set(cpu_avx512_flags -mavx512f -mavx512bw -mavx512vl -mavx512bf16 -mfma)
 set(cpu_avx2_flags -mavx2 -mfma)
 set(cpu_plain_flags)
-foreach(isa avx512 avx2 plain)
+foreach(isa amx avx512 avx2 plain)
   set(source "${CMAKE_SOURCE_DIR}/pace/kernels/cpu_${isa}.cpp")
   set_source_files_properties("${source}" PROPERTIES SKIP_PRECOMPILE_HEADERS ON
                               COMPILE_OPTIONS "-O3;-ffp-contract=fast;${cpu_${isa}_flags}")

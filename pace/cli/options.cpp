@@ -189,6 +189,9 @@ void RunOptions::declare_augmentation(CLI::App& app) {
   app.add_option("--shift", augment.shift,
                  "sounds: shift in time by up to so many seconds either way (0: off)")
       ->check(from_to(0, 60));
+  app.add_option("--speed", augment.speed,
+                 "sounds: play them faster or slower by up to this share (0: off)")
+      ->check(from_to(0, 0.5));
   app.add_option("--mixup", augment.mixup, "alpha of mixup (0: off)")->check(at_least(0));
   app.add_option("--cutmix", augment.cutmix, "alpha of cutmix (0: off)")->check(at_least(0));
   app.add_option("--crop-padding", augment.crop_padding,

@@ -85,8 +85,8 @@ void refuse_changes(const LoadedModel& model, const Augmentation& augment) {
   if (of_pictures && modality != Modality::kPicture) {
     throw UsageError("--flip, --crop-padding, --scale-min and --cutmix are for pictures");
   }
-  if (augment.shift > 0.0 && modality != Modality::kSound) {
-    throw UsageError("--shift is for sounds");
+  if ((augment.shift > 0.0 || augment.speed > 0.0) && modality != Modality::kSound) {
+    throw UsageError("--shift and --speed are for sounds");
   }
   if (model.transcribes() && (augment.mixup > 0.0 || augment.smoothing > 0.0)) {
     throw UsageError("--mixup and --smoothing are for models that tell classes apart");

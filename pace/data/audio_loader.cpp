@@ -93,11 +93,14 @@ void AudioLoader::leave_out(int64_t index, const std::string& why) {
 }
 
 at::Tensor AudioLoader::sound(int64_t index) const {
-  const at::Tensor samples = processor_.fit(dataset_->audio(index));
-  if (options_.augment.shift == 0.0) return samples;
+  const Augmentation& augment = options_.augment;
   auto random = random_for(
       {options_.seed, static_cast<uint64_t>(epoch_), kSound, static_cast<uint64_t>(index)});
-  const double most = options_.augment.shift * static_cast<double>(processor_.rate());
+  Audio audio = dataset_->audio(index);
+  if (augment.speed > 0.0) audio = change_speed(audio, augment.speed, random);
+  const at::Tensor samples = processor_.fit(audio);
+  if (augment.shift == 0.0) return samples;
+  const double most = augment.shift * static_cast<double>(processor_.rate());
   return shift(samples, std::llround(most), random);
 }
 

@@ -38,7 +38,7 @@ class AudioLoader : public Loader {
   Example example(int64_t index) const;
   /// Warns, and throws Error when nothing is left.
   void leave_out(int64_t index, const std::string& why);
-  /// Fitted, and shifted at random.
+  /// Fitted, and changed at random.
   at::Tensor sound(int64_t index) const;
   void label(const std::vector<Example>& examples, Batch& batch) const;
   /// Waveforms of one length are mixed, if they are to be, before they become features.

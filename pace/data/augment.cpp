@@ -102,6 +102,9 @@ void check(const Augmentation& augment) {
   if (!(augment.shift >= 0.0 && augment.shift < 60.0)) {
     fail("sounds are shifted by up to {} s; it must be in [0, 60)", augment.shift);
   }
+  if (!(augment.speed >= 0.0 && augment.speed <= 0.5)) {
+    fail("sounds are played faster or slower by up to {}; it must be in [0, 0.5]", augment.speed);
+  }
   if (!(augment.mixup >= 0.0 && std::isfinite(augment.mixup))) {
     fail("mixup's alpha is {}; it must be 0 (off) or a positive number", augment.mixup);
   }
@@ -156,6 +159,13 @@ at::Tensor smooth_targets(const at::Tensor& labels, int64_t classes, double smoo
     row[labels.const_data_ptr<int64_t>()[i]] += static_cast<float>(1.0 - smoothing);
   }
   return targets;
+}
+
+Audio change_speed(const Audio& audio, double most, std::mt19937_64& random) {
+  const double rate = static_cast<double>(audio.rate) * uniform(1.0 - most, 1.0 + most, random);
+  // A ratio of small numbers is resampled with a small table of filters.
+  constexpr double kStep = 100.0;
+  return {audio.samples, std::max<int64_t>(1, std::llround(rate / kStep)) * 100};
 }
 
 at::Tensor shift(const at::Tensor& samples, int64_t most, std::mt19937_64& random) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "pace/data/image_processor.h"
+#include "pace/io/audio.h"
 
 namespace pace {
 
@@ -16,6 +17,7 @@ struct Augmentation {
   double scale_min = 1.0;  ///< random resized crop: least share of the area (1 = off)
   bool flip = false;       ///< horizontal, with probability 1/2
   double shift = 0.0;      ///< of a sound in time, by up to so many seconds either way
+  double speed = 0.0;      ///< of a sound: played faster or slower by up to this share
   double mixup = 0.0;      ///< alpha of the Beta distribution (Zhang et al. 2018), 0 = off
   double cutmix = 0.0;  ///< alpha (Yun et al. 2019); with both on, one of them per batch at random
   double smoothing = 0.0;  ///< label smoothing in [0, 1)
@@ -35,6 +37,10 @@ Image shift_and_flip(const Image& fitted, const ImageProcessor& processor,
 
 /// One-hot float [batch, classes], with `smoothing` spread evenly over all classes.
 at::Tensor smooth_targets(const at::Tensor& labels, int64_t classes, double smoothing);
+
+/// The sound played at a speed in [1 - most, 1 + most] (Ko et al. 2015): its rate is changed, as if
+/// another voice spoke.
+Audio change_speed(const Audio& audio, double most, std::mt19937_64& random);
 
 /// The sound moved by up to `most` samples either way, with silence where nothing was.
 at::Tensor shift(const at::Tensor& samples, int64_t most, std::mt19937_64& random);

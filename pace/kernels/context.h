@@ -7,7 +7,7 @@
 namespace pace::kernels {
 
 /// Instruction sets that kernels are compiled for, from the one every machine has upwards.
-enum class Isa { kPlain, kAvx2, kAvx512 };
+enum class Isa { kPlain, kAvx2, kAvx512, kAmx };
 Isa best_isa();  ///< of this machine
 
 /// How the kernels of one pass run, and what they did.

@@ -98,7 +98,7 @@ void Conv::run(const Tensor& rows, const Tensor& x, const Grid& grid, const Conv
         const Tensor factor = scale().detach();
         const Tensor folded = (weight_.detach() * factor.view({-1, 1, 1, 1})).permute({0, 2, 3, 1});
         const Tensor bias = norm_.bias.detach() - norm_.mean * factor;
-        return Packed{kernels, narrow, pack_panels(folded.flatten(1), width, kernels.pack),
+        return Packed{kernels, narrow, pack_panels(folded.flatten(1), width, kernels.pack, kernels.step),
                       pad_columns(bias, weight_.size(0), width),
                       at::zeros({weight_.size(2) * weight_.size(1)})};
       });

@@ -89,7 +89,7 @@ Tensor Conv1d::run(const Tensor& x, const Sequences& sequences, Activation activ
     const CpuKernels kernels = cpu_kernels(context);
     std::vector<Tensor> weights, biases;
     for (const Tensor& own : weight().detach().chunk(shape_.groups)) {
-      weights.push_back(pack_panels(by_rows(own), kernels.panel, kernels.pack));
+      weights.push_back(pack_panels(by_rows(own), kernels));
     }
     const Tensor bias =
         bias_.defined() ? bias_.detach() : at::zeros({weight_.size(0)}, weight_.options());
@@ -165,7 +165,7 @@ Tensor NormedConv1d::run(const Tensor& x, const Sequences& sequences, Context& c
     const Tensor scale = norm_weight_.detach() * at::rsqrt(variance + epsilon_);
     const Tensor mean = (weight * seen.mean).sum(1);
     const Tensor& panels = folded.emplace_back(
-        pack_panels((weight * scale.unsqueeze(1)).to(at::kFloat), kernels.panel, kernels.pack));
+        pack_panels((weight * scale.unsqueeze(1)).to(at::kFloat), kernels));
     call.weight = panels.const_data_ptr();
     const Tensor& bias = folded.emplace_back(
         pad_columns(norm_bias_.detach() - mean * scale, call.out_width, kernels.panel));

@@ -143,6 +143,7 @@ struct CpuKernels {
   int64_t tile;       ///< rows computed together
   int64_t most_rows;  ///< of a block
   int64_t depth;      ///< words of hidden units after which the next panel of outputs follows
+  int64_t step;       ///< words that the depth of a product's panel is a multiple of
   int64_t pack;       ///< factors in a packed word of four bytes: 1 of float32 or 2 of bfloat16
 
   /// Rows [first, first + rows), panels [panel, panel + panels) of the outputs.
@@ -175,5 +176,6 @@ struct CpuKernels {
 CpuKernels cpu_plain(bool bfloat16);
 CpuKernels cpu_avx2(bool bfloat16);
 CpuKernels cpu_avx512(bool bfloat16);
+CpuKernels cpu_amx();  ///< of bfloat16; float32 is AVX-512's
 
 }  // namespace pace::kernels

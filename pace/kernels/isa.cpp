@@ -1,13 +1,33 @@
 #include "pace/kernels/isa.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 
 #include "pace/base/error.h"
 
 namespace pace::kernels {
 
+namespace {
+
+#ifdef __x86_64__
+/// Linux gives a process the room to keep the matrix unit's registers only when it is asked to.
+bool may_use_amx() {
+  constexpr long kAskFor = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  static const bool may = __builtin_cpu_supports("amx-tile") &&
+                          __builtin_cpu_supports("amx-bf16") &&
+                          syscall(SYS_arch_prctl, kAskFor, kTileData) == 0;
+  return may;
+}
+#endif
+
+}  // namespace
+
 std::string to_string(Isa isa) {
-  return isa == Isa::kAvx512 ? "avx512" : isa == Isa::kAvx2 ? "avx2" : "plain";
+  constexpr std::array kNames{"plain", "avx2", "avx512", "amx"};
+  return kNames.at(static_cast<size_t>(isa));
 }
 
 std::vector<Isa> available_isas() {
@@ -19,6 +39,7 @@ std::vector<Isa> available_isas() {
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16")) {
       isas.push_back(Isa::kAvx512);
+      if (may_use_amx()) isas.push_back(Isa::kAmx);
     }
   }
 #endif
@@ -39,7 +60,8 @@ CpuKernels cpu_kernels(const Context& context) {
   }
   const bool bfloat16 = type == at::kBFloat16;
 #ifdef __x86_64__
-  if (isa == Isa::kAvx512) return cpu_avx512(bfloat16);
+  if (isa == Isa::kAmx && bfloat16) return cpu_amx();
+  if (isa >= Isa::kAvx512) return cpu_avx512(bfloat16);
   if (isa == Isa::kAvx2) return cpu_avx2(bfloat16);
 #endif
   return cpu_plain(bfloat16);

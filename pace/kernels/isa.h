@@ -10,7 +10,7 @@
 
 namespace pace::kernels {
 
-std::string to_string(Isa isa);  ///< "plain", "avx2", "avx512"
+std::string to_string(Isa isa);  ///< "plain", "avx2", "avx512", "amx"
 
 /// Those this machine has, in that order.
 std::vector<Isa> available_isas();

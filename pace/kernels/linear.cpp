@@ -18,7 +18,7 @@ Tensor Linear::forward(const Tensor& x, Context& context, Activation activation)
 
   const auto packed = packed_.of(context, {weight_, bias_}, [&] {
     const CpuKernels kernels = cpu_kernels(context);
-    return Packed{kernels, pack_panels(weight.detach(), kernels.panel, kernels.pack),
+    return Packed{kernels, pack_panels(weight.detach(), kernels),
                   pad_columns(bias_, weight.size(0), kernels.panel)};
   });
   const CpuKernels& kernels = packed->kernels;

@@ -52,7 +52,7 @@ class PreparedFor {
   }
 
  private:
-  std::array<Prepared<Made>, 6> kinds_;
+  std::array<Prepared<Made>, 8> kinds_;
 };
 
 }  // namespace pace::kernels

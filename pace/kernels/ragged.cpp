@@ -40,7 +40,7 @@ Tensor run_learners(const Tensor& x, int64_t count, const Learners& learners, Co
 Tensor pack_outputs(const Tensor& weight, const CpuKernels& kernels) {
   const int64_t chunk = kernels.depth * kernels.pack, units = weight.size(1);
   const Tensor whole = at::constant_pad_nd(weight, {0, round_up(units, chunk) - units});
-  return pack_panels(whole, kernels.panel, kernels.pack)
+  return pack_panels(whole, kernels)
       .unflatten(1, {-1, kernels.depth})
       .transpose(0, 1)
       .contiguous();
@@ -107,13 +107,13 @@ PackedLearners::PackedLearners(const Learners& learners, const Context& context)
       width_(learners.width),
       activation_(learners.activation) {
   const at::NoGradGuard no_grad;
-  in_weight_ = pack_panels(learners.in_weight, kernels_.panel, kernels_.pack);
+  in_weight_ = pack_panels(learners.in_weight, kernels_);
   in_bias_ = pad_columns(learners.in_bias, learners.in_bias.size(0), kernels_.panel);
   out_weight_ = pack_outputs(learners.out_weight, kernels_);
   offsets_ = learners.offsets.contiguous();
   if (!learners.dense_weight.defined()) return;
   offsets_ = at::cat({offsets_, learners.dense_bias.unsqueeze(0)});
-  dense_weight_ = pack_panels(learners.dense_weight, kernels_.panel, kernels_.pack);
+  dense_weight_ = pack_panels(learners.dense_weight, kernels_);
 }
 
 Tensor ragged_mlp(const Tensor& x, const Tensor& k, const PackedLearners& learners,

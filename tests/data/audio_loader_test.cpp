@@ -86,6 +86,10 @@ TEST(AudioLoader, ShiftsSoundsAndMixesThemAsItsSeedSays) {
   EXPECT_TRUE(shifted.targets.equal(plain.targets));
   EXPECT_TRUE(batch_of({.shift = 0.002}, 0).inputs.equal(shifted.inputs));
   EXPECT_FALSE(batch_of({.shift = 0.002}, 1).inputs.equal(shifted.inputs)) << "another epoch";
+  const Batch faster = batch_of({.speed = 0.3}, 0);
+  EXPECT_FALSE(faster.inputs.equal(plain.inputs));
+  EXPECT_TRUE(faster.targets.equal(plain.targets));
+  EXPECT_TRUE(batch_of({.speed = 0.3}, 0).inputs.equal(faster.inputs));
   const Batch mixed = batch_of({.mixup = 1.0}, 0);
   EXPECT_GT(mixed.targets.min().item<float>(), 0.0F);
   EXPECT_FALSE(mixed.inputs.equal(plain.inputs));
@@ -103,6 +107,19 @@ TEST(Shift, LeavesSilenceWhereNothingWas) {
     EXPECT_TRUE(moved.equal(at::constant_pad_nd(ramp, {by, -by}, 0)));
   }
   EXPECT_EQ(seen.size(), 7U) << "every shift from -3 to 3";
+}
+
+TEST(ChangeSpeed, RaisesAndLowersThePitchByUpToItsShare) {
+  std::mt19937_64 random(1);
+  std::vector<int64_t> rates;
+  for (int i = 0; i < 200; ++i) {
+    rates.push_back(change_speed({at::zeros({10}), 16000}, 0.1, random).rate);
+  }
+  const auto [least, most] = std::minmax_element(rates.begin(), rates.end());
+  EXPECT_GE(*least, 14400);
+  EXPECT_LT(*least, 14700);
+  EXPECT_LE(*most, 17600);
+  EXPECT_GT(*most, 17300);
 }
 
 TEST(AudioLoader, NamesWhatItCannotRead) {

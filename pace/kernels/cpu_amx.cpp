@@ -1,0 +1,28 @@
+#include <immintrin.h>
+
+#include "pace/kernels/cpu.h"
+
+#define PACE_LANES 16
+#define PACE_TILE 12
+#include "pace/kernels/cpu_conv.inc"
+#include "pace/kernels/cpu_matrix.inc"
+
+namespace pace::kernels {
+
+CpuKernels cpu_amx() {
+  using Type = MatrixBfloat16;
+  CpuKernels kernels = cpu_avx512(/*bfloat16=*/true);
+  kernels.tile = Type::kTile;
+  kernels.most_rows = Type::kMostRows;
+  kernels.step = Type::kStep;
+  kernels.product = product<Type>;
+  kernels.product_scratch = product_scratch<Type>;
+  kernels.convolution = convolution<Type>;
+  kernels.convolution_scratch = convolution_scratch<Type>;
+  kernels.learners = learners<Type>;
+  kernels.dense_last = dense_last<Type>;
+  kernels.ragged_scratch = ragged_scratch<Type>;
+  return kernels;
+}
+
+}  // namespace pace::kernels
