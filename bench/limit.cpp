@@ -3,6 +3,10 @@
 #ifdef __AVX512BF16__
 #include <immintrin.h>
 #endif
+#ifdef __AMX_BF16__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace {
 
@@ -28,11 +32,42 @@ int64_t repeat(int64_t macs, const Add& add) {
   return kRounds * kSums * macs;
 }
 
+#ifdef __AMX_BF16__
+/// The matrix unit's, on four sums of 16 x 16.
+int64_t repeat_matrix() {
+  alignas(64) static constexpr struct {
+    uint8_t palette = 1, start_row = 0, reserved[14] = {};
+    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } kShapes;
+  _tile_loadconfig(&kShapes);
+  for (int64_t i = 0; i < kRounds; ++i) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_release();
+  constexpr int64_t kMacs = 16 * 16 * 32;
+  return kRounds * 4 * kMacs;
+}
+
+/// Linux lets a process use it that has asked.
+bool has_matrix() {
+  constexpr long kAskFor = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kAskFor, kTileData) == 0;
+}
+#endif
+
 }  // namespace
 
 int64_t multiply_adds([[maybe_unused]] bool bfloat16) {
   V number = V{} + 1e-9F;
   asm volatile("" : "+m"(number));
+#ifdef __AMX_BF16__
+  static const bool matrix = has_matrix();
+  if (bfloat16 && matrix) return repeat_matrix();
+#endif
 #ifdef __AVX512BF16__
   if (bfloat16) {
     const auto pairs = (__m512bh)number;

@@ -65,7 +65,9 @@ struct Packing {
   const CpuKernels& kernels;
   int64_t width;  ///< of a head
 
-  int64_t words(int64_t count) const { return (count + kernels.pack - 1) / kernels.pack; }
+  int64_t words(int64_t count) const {
+    return round_up(count, kernels.pack * kernels.step) / kernels.pack;
+  }
   int64_t value_panels() const { return round_up(width, kernels.panel) / kernels.panel; }
   int64_t key_floats(int64_t room) const { return room * words(width); }
   int64_t value_floats(int64_t room) const { return value_panels() * words(room) * kernels.panel; }

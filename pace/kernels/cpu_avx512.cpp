@@ -4,6 +4,7 @@
 
 #define PACE_LANES 16
 #define PACE_TILE 12
+#define PACE_DEPTH 192
 #include "pace/kernels/cpu_kernels.inc"
 
 namespace pace::kernels {

@@ -2,6 +2,7 @@
 
 #define PACE_LANES 4
 #define PACE_TILE 4
+#define PACE_DEPTH 192
 #include "pace/kernels/cpu_kernels.inc"
 
 namespace pace::kernels {

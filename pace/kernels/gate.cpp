@@ -25,7 +25,7 @@ PackedGate::PackedGate(const Tensor& in_weight, const Tensor& out_weight, const 
       in_(in_weight.size(1)),
       hidden_(in_weight.size(0)),
       choices_(out_weight.size(0)),
-      in_weight_(pack_panels(in_weight.detach(), kernels_.lanes, kernels_.pack)) {
+      in_weight_(pack_panels(in_weight.detach(), kernels_.lanes, kernels_.pack, kernels_.step)) {
   const int64_t depth = round_up(hidden_, kernels_.lanes);
   out_weight_ = pack_panels(at::constant_pad_nd(out_weight.detach(), {0, depth - hidden_}),
                             kernels_.lanes, /*pack=*/1);
