@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace pace {
@@ -25,7 +26,10 @@ Tensor gumbel_like(const Tensor& logits, const at::Generator& generator) {
 
 Gate::Gate(const GateShape& shape, const std::string& prefix, Parameters& parameters)
     : shape_(shape) {
-  if (shape.kind == GateKind::kStatic) return;
+  if (shape.kind == GateKind::kStatic) {
+    out_bias_ = static_logits(shape);
+    return;
+  }
   const int64_t choices = shape.learners + 1 - shape.minimum;
   const double deviation = 1.0 / std::sqrt(static_cast<double>(shape.in));
   in_weight_ =
@@ -46,7 +50,7 @@ Tensor Gate::scores(const Tensor& tokens, Pass& pass) const {
   if (shape_.kind == GateKind::kStatic) {
     std::vector<int64_t> sizes = tokens.sizes().vec();
     sizes.back() = shape_.learners + 1 - shape_.minimum;
-    return static_logits(shape_).to(tokens.device()).expand(sizes);
+    return out_bias_.to(tokens.device()).expand(sizes);
   }
   const Tensor bias = in_bias_ + budget_weight_ * budget_share(pass.budget);
   const Tensor hidden = kernels::activate(kernels::linear(tokens, in_weight_, bias, pass.context),
@@ -67,24 +71,24 @@ Tensor Gate::logits(const Tensor& tokens, Pass& pass) const {
 
 Tensor Gate::best(const Tensor& rows, Pass& pass) const {
   const at::NoGradGuard no_grad;
-  if (shape_.kind == GateKind::kStatic) {
-    const Tensor k = (static_logits(shape_) - charge(pass.price)).argmax() + shape_.minimum;
-    return k.to(rows.device()).expand({rows.size(0)});
-  }
   if (!kernels::runs_own_kernels(rows)) return logits(rows, pass).argmax(-1) + shape_.minimum;
   // The biases of this budget and price, number by number: they are few, and tensor operations on
   // them would take as long as the choice itself.
-  std::vector<float> hidden(in_bias_.const_data_ptr<float>(),
-                            in_bias_.const_data_ptr<float>() + in_bias_.numel());
-  for (size_t i = 0; i < hidden.size(); ++i) {
-    hidden[i] += budget_weight_.const_data_ptr<float>()[i] * budget_share(pass.budget);
-  }
   std::vector<float> choices(out_bias_.const_data_ptr<float>(),
                              out_bias_.const_data_ptr<float>() + out_bias_.numel());
   const auto price = static_cast<float>(pass.price);
   for (size_t c = 0; c < choices.size(); ++c) {
-    choices[c] -= price * static_cast<float>(shape_.minimum + static_cast<int64_t>(c)) /
-                  static_cast<float>(shape_.learners);
+    const auto k = static_cast<float>(shape_.minimum + static_cast<int64_t>(c));
+    choices[c] -= price * (k / static_cast<float>(shape_.learners));
+  }
+  if (shape_.kind == GateKind::kStatic) {
+    const auto best = std::max_element(choices.begin(), choices.end()) - choices.begin();
+    return at::full({rows.size(0)}, shape_.minimum + best, rows.options().dtype(at::kLong));
+  }
+  std::vector<float> hidden(in_bias_.const_data_ptr<float>(),
+                            in_bias_.const_data_ptr<float>() + in_bias_.numel());
+  for (size_t i = 0; i < hidden.size(); ++i) {
+    hidden[i] += budget_weight_.const_data_ptr<float>()[i] * budget_share(pass.budget);
   }
   const auto packed = packed_.of(pass.context, {in_weight_, out_weight_}, [&] {
     return kernels::PackedGate(in_weight_, out_weight_, pass.context);

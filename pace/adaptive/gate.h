@@ -57,7 +57,8 @@ class Gate {
   static float budget_share(double budget) { return static_cast<float>(2.0 * budget - 1.0); }
 
   GateShape shape_;
-  Tensor in_weight_, in_bias_, budget_weight_, out_weight_, out_bias_;
+  Tensor in_weight_, in_bias_, budget_weight_, out_weight_;
+  Tensor out_bias_;  ///< of a static gate its logits
   kernels::PreparedFor<kernels::PackedGate> packed_;
 };
 
