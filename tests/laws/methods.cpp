@@ -3,6 +3,7 @@
 #include "pace/train/acm_init.h"
 #include "tests/models/small_bert.h"
 #include "tests/models/small_wav2vec2.h"
+#include "tests/temporary_folder.h"
 
 namespace pace::laws {
 
@@ -48,20 +49,28 @@ Batch texts(std::vector<int64_t> indices) {
   return batch;
 }
 
-constexpr int64_t kFrames = 16;
-
-/// Random sounds of different lengths, but of as many frames, so that logits compare as they are.
+/// Random sounds of different lengths, of 10 to 22 frames.
 Tensor sounds(int64_t batch, int64_t seed) {
   std::vector<int64_t> lengths;
-  for (int64_t i = 0; i < batch; ++i) lengths.push_back(330 + (seed + 7 * i) % 20);
+  for (int64_t i = 0; i < batch; ++i) lengths.push_back(220 + (seed + 97 * i) % 240);
   return testing_models::sounds_of(lengths, static_cast<uint64_t>(seed));
 }
 
-/// Such sounds, with a token for each frame.
+std::shared_ptr<const CtcVocabulary> letters() {
+  const TemporaryFolder folder;
+  write_text(folder / "vocab.json",
+             R"({"<pad>": 0, "|": 1, "A": 2, "B": 3, "C": 4, "D": 5, "E": 6})");
+  return std::make_shared<CtcVocabulary>(CtcVocabulary::open(folder.path(), 7));
+}
+
+/// Such sounds, in which three letters are said.
 Batch spoken(std::vector<int64_t> indices) {
   Batch batch;
   batch.inputs = sounds(std::ssize(indices), indices.front());
-  batch.labels = at::arange(std::ssize(indices) * kFrames).view({-1, kFrames}) % 3;
+  batch.vocabulary = letters();
+  batch.said.assign(indices.size(), "CAB");
+  batch.labels = at::tensor(batch.vocabulary->encode("CAB"), at::kLong)
+                     .expand({std::ssize(indices), -1});
   batch.indices = std::move(indices);
   return batch;
 }
