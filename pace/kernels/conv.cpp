@@ -98,7 +98,8 @@ void Conv::run(const Tensor& rows, const Tensor& x, const Grid& grid, const Conv
         const Tensor factor = scale().detach();
         const Tensor folded = (weight_.detach() * factor.view({-1, 1, 1, 1})).permute({0, 2, 3, 1});
         const Tensor bias = norm_.bias.detach() - norm_.mean * factor;
-        return Packed{kernels, narrow, pack_panels(folded.flatten(1), width, kernels.pack, kernels.step),
+        return Packed{kernels, narrow,
+                      pack_panels(folded.flatten(1), width, kernels.pack, kernels.step),
                       pad_columns(bias, weight_.size(0), width),
                       at::zeros({weight_.size(2) * weight_.size(1)})};
       });
@@ -128,7 +129,7 @@ void Conv::run(const Tensor& rows, const Tensor& x, const Grid& grid, const Conv
   const int64_t count = rows.defined() ? rows.numel() : out.rows();
   const int64_t panels = packed->weight.size(0);
   CpuKernels mine = kernels;
-  mine.most_rows = 12;
+  mine.most_rows = std::max<int64_t>(12, kernels.tile);
   const Cut cut = cut_product(count, panels, count * macs(), mine);
   run_tasks(cut.row_blocks * cut.panel_groups, kernels.convolution_scratch(call, cut.height),
             [&](int64_t task, float* scratch) {

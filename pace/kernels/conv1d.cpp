@@ -164,8 +164,8 @@ Tensor NormedConv1d::run(const Tensor& x, const Sequences& sequences, Context& c
         (weight.unsqueeze(2) * weight.unsqueeze(1) * seen.covariance).sum({1, 2}).clamp_min(0);
     const Tensor scale = norm_weight_.detach() * at::rsqrt(variance + epsilon_);
     const Tensor mean = (weight * seen.mean).sum(1);
-    const Tensor& panels = folded.emplace_back(
-        pack_panels((weight * scale.unsqueeze(1)).to(at::kFloat), kernels));
+    const Tensor& panels =
+        folded.emplace_back(pack_panels((weight * scale.unsqueeze(1)).to(at::kFloat), kernels));
     call.weight = panels.const_data_ptr();
     const Tensor& bias = folded.emplace_back(
         pad_columns(norm_bias_.detach() - mean * scale, call.out_width, kernels.panel));

@@ -15,7 +15,7 @@ namespace pace::kernels {
 CpuKernels cpu_amx() {
   using Type = MatrixBfloat16;
   CpuKernels kernels = cpu_avx512(/*bfloat16=*/true);
-  kernels.tile = Type::kTile;
+  kernels.tile = Type::kTogether;
   kernels.most_rows = Type::kMostRows;
   kernels.step = Type::kStep;
   kernels.depth = kDepth;

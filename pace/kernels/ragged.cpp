@@ -40,10 +40,7 @@ Tensor run_learners(const Tensor& x, int64_t count, const Learners& learners, Co
 Tensor pack_outputs(const Tensor& weight, const CpuKernels& kernels) {
   const int64_t chunk = kernels.depth * kernels.pack, units = weight.size(1);
   const Tensor whole = at::constant_pad_nd(weight, {0, round_up(units, chunk) - units});
-  return pack_panels(whole, kernels)
-      .unflatten(1, {-1, kernels.depth})
-      .transpose(0, 1)
-      .contiguous();
+  return pack_panels(whole, kernels).unflatten(1, {-1, kernels.depth}).transpose(0, 1).contiguous();
 }
 
 /// Row numbers by falling k, those of equal k in their order; and their k.

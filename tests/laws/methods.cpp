@@ -69,8 +69,8 @@ Batch spoken(std::vector<int64_t> indices) {
   batch.inputs = sounds(std::ssize(indices), indices.front());
   batch.vocabulary = letters();
   batch.said.assign(indices.size(), "CAB");
-  batch.labels = at::tensor(batch.vocabulary->encode("CAB"), at::kLong)
-                     .expand({std::ssize(indices), -1});
+  batch.labels =
+      at::tensor(batch.vocabulary->encode("CAB"), at::kLong).expand({std::ssize(indices), -1});
   batch.indices = std::move(indices);
   return batch;
 }
