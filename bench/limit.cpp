@@ -41,6 +41,13 @@ int64_t repeat_matrix() {
     uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
   } kShapes;
   _tile_loadconfig(&kShapes);
+  alignas(64) float numbers[16 * 16];
+  for (float& number : numbers) number = 1e-3F;
+  asm volatile("" : "+m"(numbers));
+  _tile_loadd(4, numbers, 64);
+  _tile_loadd(5, numbers, 64);
+  _tile_loadd(6, numbers, 64);
+  _tile_loadd(7, numbers, 64);
   for (int64_t i = 0; i < kRounds; ++i) {
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);

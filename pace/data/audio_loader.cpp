@@ -97,7 +97,12 @@ at::Tensor AudioLoader::sound(int64_t index) const {
   auto random = random_for(
       {options_.seed, static_cast<uint64_t>(epoch_), kSound, static_cast<uint64_t>(index)});
   Audio audio = dataset_->audio(index);
-  if (augment.speed > 0.0) audio = change_speed(audio, augment.speed, random);
+  if (augment.speed > 0.0) {
+    const Audio changed = change_speed(audio, augment.speed, random);
+    // One that would become too short stays as it is.
+    const int64_t length = changed.samples.numel() * processor_.rate() / changed.rate;
+    if (length > processor_.shortest()) audio = changed;
+  }
   const at::Tensor samples = processor_.fit(audio);
   if (augment.shift == 0.0) return samples;
   const double most = augment.shift * static_cast<double>(processor_.rate());

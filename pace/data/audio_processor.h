@@ -30,6 +30,8 @@ class AudioProcessor {
   int64_t rate() const { return rate_; }  ///< samples per second that the model wants
   /// Of an example; of waveforms, which keep their lengths, 0.
   int64_t samples() const { return samples_; }
+  /// Of the shortest sound that can be answered.
+  int64_t shortest() const { return feature_ == AudioFeature::kWaveform ? least_ : frame_; }
   /// What an example is made into; not for waveforms.
   int64_t frames() const { return 1 + (samples_ - frame_) / step_; }
   int64_t features() const { return feature_ == AudioFeature::kMfcc ? mfcc_ : mels_; }

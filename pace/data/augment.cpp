@@ -162,10 +162,14 @@ at::Tensor smooth_targets(const at::Tensor& labels, int64_t classes, double smoo
 }
 
 Audio change_speed(const Audio& audio, double most, std::mt19937_64& random) {
-  const double rate = static_cast<double>(audio.rate) * uniform(1.0 - most, 1.0 + most, random);
   // A ratio of small numbers is resampled with a small table of filters.
-  constexpr double kStep = 100.0;
-  return {audio.samples, std::max<int64_t>(1, std::llround(rate / kStep)) * 100};
+  constexpr int64_t kStep = 100;
+  const double steps = static_cast<double>(audio.rate) / kStep, rounding = 1e-9 * steps;
+  const double least = std::ceil(steps * (1.0 - most) - rounding),
+               greatest = std::floor(steps * (1.0 + most) + rounding);
+  const double drawn = std::round(steps * uniform(1.0 - most, 1.0 + most, random));
+  if (least > greatest) return audio;
+  return {audio.samples, kStep * std::llround(std::clamp(drawn, least, greatest))};
 }
 
 at::Tensor shift(const at::Tensor& samples, int64_t most, std::mt19937_64& random) {

@@ -38,8 +38,8 @@ Image shift_and_flip(const Image& fitted, const ImageProcessor& processor,
 /// One-hot float [batch, classes], with `smoothing` spread evenly over all classes.
 at::Tensor smooth_targets(const at::Tensor& labels, int64_t classes, double smoothing);
 
-/// The sound played at a speed in [1 - most, 1 + most] (Ko et al. 2015): its rate is changed, as if
-/// another voice spoke.
+/// The sound played at a speed in [1 - most, 1 + most] (Ko et al. 2015): its rate is changed, in
+/// steps of 100 Hz, as if another voice spoke.
 Audio change_speed(const Audio& audio, double most, std::mt19937_64& random);
 
 /// The sound moved by up to `most` samples either way, with silence where nothing was.

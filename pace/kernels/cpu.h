@@ -140,7 +140,7 @@ struct CellCall {
 struct CpuKernels {
   int64_t lanes;      ///< floats of a vector: columns of a gate's panel
   int64_t panel;      ///< columns of any other packed panel
-  int64_t tile;       ///< rows computed together
+  int64_t tile;       ///< rows that are worth a task: as many as are computed together at best
   int64_t most_rows;  ///< of a block
   int64_t depth;      ///< words of hidden units after which the next panel of outputs follows
   int64_t step;       ///< words that the depth of a product's panel is a multiple of

@@ -1,7 +1,12 @@
 #include "pace/kernels/isa.h"
 
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
+#ifdef __linux__
 #include <sys/syscall.h>
 #include <unistd.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -15,11 +20,18 @@ namespace {
 #ifdef __x86_64__
 /// Linux gives a process the room to keep the matrix unit's registers only when it is asked to.
 bool may_use_amx() {
-  constexpr long kAskFor = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-  static const bool may = __builtin_cpu_supports("amx-tile") &&
-                          __builtin_cpu_supports("amx-bf16") &&
-                          syscall(SYS_arch_prctl, kAskFor, kTileData) == 0;
+#ifdef __linux__
+  static const bool may = [] {
+    constexpr unsigned kBfloat16 = 1U << 22, kTiles = 1U << 24;  // of leaf 7, in edx
+    constexpr long kAskFor = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kBfloat16) != 0 &&
+           (d & kTiles) != 0 && syscall(SYS_arch_prctl, kAskFor, kTileData) == 0;
+  }();
   return may;
+#else
+  return false;
+#endif
 }
 #endif
 

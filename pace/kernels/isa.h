@@ -12,7 +12,8 @@ namespace pace::kernels {
 
 std::string to_string(Isa isa);  ///< "plain", "avx2", "avx512", "amx"
 
-/// Those this machine has, in that order.
+/// Those this machine has, in that order. The first call asks Linux for AMX's registers, for the
+/// whole process.
 std::vector<Isa> available_isas();
 /// The kernels that a context asks for. Throws Error when this machine lacks the instruction set,
 /// or when there are none for the type.

@@ -116,10 +116,23 @@ TEST(ChangeSpeed, RaisesAndLowersThePitchByUpToItsShare) {
     rates.push_back(change_speed({at::zeros({10}), 16000}, 0.1, random).rate);
   }
   const auto [least, most] = std::minmax_element(rates.begin(), rates.end());
+  const Audio low = change_speed({at::zeros({10}), 11025}, 0.005, random);
+  EXPECT_EQ(low.rate, 11000) << "the only step of 100 Hz within its share";
+  EXPECT_EQ(change_speed({at::zeros({10}), 16000}, 0.001, random).rate, 16000);
   EXPECT_GE(*least, 14400);
   EXPECT_LT(*least, 14700);
   EXPECT_LE(*most, 17600);
   EXPECT_GT(*most, 17300);
+}
+
+TEST(AudioLoader, LeavesASoundAloneThatWouldBecomeTooShort) {
+  const AudioProcessor processor(json{{"feature_size", 1}}, /*least=*/100);
+  const auto sounds = std::make_shared<Sounds>(std::vector<std::string>{"low", "high"});
+  AudioLoader loader(sounds, processor, {.batch = 1, .augment = {.speed = 0.5}});
+  for (int64_t epoch = 0; epoch < 20; ++epoch) {
+    loader.start(epoch);
+    EXPECT_GE(loader.next()->inputs.size(1), 100);
+  }
 }
 
 TEST(AudioLoader, NamesWhatItCannotRead) {

@@ -71,7 +71,7 @@ TEST_P(Attention, EqualsItsDefinitionOverOddSizes) {
     std::vector<int64_t> lengths;
     int64_t heads, width;
   };
-  // Beyond one slice of 192 or 384 keys, one panel of numbers and one tile of queries.
+  // Beyond one slice of 192, 256 or 384 keys, one panel of numbers and one tile of queries.
   for (const auto& [lengths, heads, width] : std::vector<Case>{{{1}, 1, 1},
                                                                {{5, 5}, 3, 7},
                                                                {{33, 0, 1, 20}, 2, 9},

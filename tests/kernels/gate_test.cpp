@@ -42,8 +42,16 @@ class GateOnCpu : public ::testing::TestWithParam<Context> {};
 INSTANTIATE_TEST_SUITE_P(Kernels, GateOnCpu, ::testing::ValuesIn(contexts_here()), context_name);
 
 TEST_P(GateOnCpu, TakesTheBestOverOddSizes) {
-  for (const auto& [rows, in, hidden, choices] : std::vector<std::array<int64_t, 4>>{
-           {1, 1, 1, 1}, {2, 5, 3, 4}, {13, 33, 17, 40}, {25, 200, 16, 9}, {40, 770, 200, 65}}) {
+  for (const auto& [rows, in, hidden, choices] :
+       std::vector<std::array<int64_t, 4>>{{1, 1, 1, 1},
+                                           {2, 5, 3, 4},
+                                           {13, 33, 17, 40},
+                                           {25, 200, 16, 9},
+                                           {40, 770, 200, 65},
+                                           {16, 256, 16, 16},
+                                           {17, 257, 2, 5},
+                                           {32, 31, 8, 5},
+                                           {33, 32, 8, 5}}) {
     const RandomGate gate(in, hidden, choices);
     const Tensor x = at::randn({rows, in}, seeded(5));
     Context context = GetParam();

@@ -16,15 +16,20 @@ namespace pace::kernels {
 namespace {
 
 /// rows, in, out
-constexpr std::array<std::array<int64_t, 3>, 9> kSizes{{{1, 1, 1},
-                                                        {1, 3072, 7},
-                                                        {2, 5, 3},
-                                                        {7, 16, 33},
-                                                        {37, 384, 9},
-                                                        {65, 17, 130},
-                                                        {197, 96, 384},
-                                                        {300, 512, 40},
-                                                        {300, 1536, 40}}};
+constexpr std::array<std::array<int64_t, 3>, 14> kSizes{{{1, 1, 1},
+                                                         {1, 3072, 7},
+                                                         {2, 5, 3},
+                                                         {7, 16, 33},
+                                                         {16, 256, 32},
+                                                         {17, 257, 33},
+                                                         {32, 255, 16},
+                                                         {33, 31, 32},
+                                                         {193, 31, 33},
+                                                         {37, 384, 9},
+                                                         {65, 17, 130},
+                                                         {197, 96, 384},
+                                                         {300, 512, 40},
+                                                         {300, 1536, 40}}};
 
 class PackedLinear : public ::testing::TestWithParam<Context> {};
 
