@@ -43,11 +43,13 @@ double dense_macs(const benchmark::State& state) {
 
 void limit(benchmark::State& state) {
   const bool bfloat16 = state.range(0) == 16;
+  const bool matrix = kernels::best_isa() == kernels::Isa::kAmx;
   const int64_t threads = at::get_num_threads();
   double macs = 0;
   for (auto _ : state) {
     std::atomic<int64_t> done{0};
-    at::parallel_for(0, threads, 1, [&](int64_t, int64_t) { done += multiply_adds(bfloat16); });
+    at::parallel_for(0, threads, 1,
+                     [&](int64_t, int64_t) { done += multiply_adds(bfloat16, matrix); });
     macs += static_cast<double>(done);
   }
   report(state, macs);

@@ -4,8 +4,7 @@
 #include <immintrin.h>
 #endif
 #ifdef __AMX_BF16__
-#include <sys/syscall.h>
-#include <unistd.h>
+#include "pace/kernels/amx_tiles.h"
 #endif
 
 namespace {
@@ -35,12 +34,7 @@ int64_t repeat(int64_t macs, const Add& add) {
 #ifdef __AMX_BF16__
 /// The matrix unit's, on four sums of 16 x 16.
 int64_t repeat_matrix() {
-  alignas(64) static constexpr struct {
-    uint8_t palette = 1, start_row = 0, reserved[14] = {};
-    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  } kShapes;
-  _tile_loadconfig(&kShapes);
+  const pace::kernels::TileSession session;
   alignas(64) float numbers[16 * 16];
   for (float& number : numbers) number = 1e-3F;
   asm volatile("" : "+m"(numbers));
@@ -54,25 +48,17 @@ int64_t repeat_matrix() {
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
   }
-  _tile_release();
   constexpr int64_t kMacs = 16 * 16 * 32;
   return kRounds * 4 * kMacs;
-}
-
-/// Linux lets a process use it that has asked.
-bool has_matrix() {
-  constexpr long kAskFor = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-  return syscall(SYS_arch_prctl, kAskFor, kTileData) == 0;
 }
 #endif
 
 }  // namespace
 
-int64_t multiply_adds([[maybe_unused]] bool bfloat16) {
+int64_t multiply_adds([[maybe_unused]] bool bfloat16, [[maybe_unused]] bool matrix) {
   V number = V{} + 1e-9F;
   asm volatile("" : "+m"(number));
 #ifdef __AMX_BF16__
-  static const bool matrix = has_matrix();
   if (bfloat16 && matrix) return repeat_matrix();
 #endif
 #ifdef __AVX512BF16__
