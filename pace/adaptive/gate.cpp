@@ -36,9 +36,10 @@ Gate::Gate(const GateShape& shape, const std::string& prefix, Parameters& parame
       parameters.add(prefix + ".in_weight", {shape.hidden, shape.in}, Initial::normal(deviation));
   in_bias_ = parameters.add(prefix + ".in_bias", {shape.hidden}, Initial::zeros());
   budget_weight_ = parameters.add(prefix + ".budget_weight", {shape.hidden}, Initial::normal(1.0));
-  out_weight_ = parameters.add(prefix + ".out_weight", {choices, shape.hidden},
-                               Initial::normal(1.0 / std::sqrt(shape.hidden)));
-  out_bias_ = parameters.add(prefix + ".out_bias", {choices}, Initial::zeros());
+  // A static gate at first, which training can only better: at random it would first have to
+  // unlearn.
+  out_weight_ = parameters.add(prefix + ".out_weight", {choices, shape.hidden}, Initial::zeros());
+  out_bias_ = parameters.add(prefix + ".out_bias", {choices}, Initial::of(static_logits(shape)));
 }
 
 double Gate::macs_per_token() const {

@@ -19,7 +19,7 @@ struct GateShape {
   int64_t learners = 4;  ///< N
   int64_t minimum = 0;   ///< smallest k allowed
   double temperature = 0.8;
-  double phase = 0.5;  ///< kStatic: in [0, 1), spreads the rounding of k over the parts
+  double phase = 0.5;  ///< in [0, 1), spreads the rounding of a static k over the parts
 };
 
 /// The gate of an adaptive computation module: linear, GELU, linear on the token, logits over
@@ -27,7 +27,8 @@ struct GateShape {
 /// learned direction added to its hidden layer, so that one gate serves every budget.
 ///
 /// A static gate sees no token: its logits are a parabola whose top the price moves from k = N
-/// (price 0) to k = 0 (price 1), so that one dial serves both kinds.
+/// (price 0) to k = 0 (price 1), so that one dial serves both kinds. A learned gate begins as the
+/// static one.
 class Gate {
  public:
   /// Parameters are named `<prefix>.in_weight` [hidden, in], `.in_bias`, `.budget_weight` [hidden],

@@ -147,6 +147,22 @@ TEST(Gate, AHigherPriceNeverBuysMore) {
   }
 }
 
+TEST(Gate, BeginsAsTheStaticGate) {
+  const at::NoGradGuard no_grad;
+  Parameters parameters{no_weights(), [](const std::string&) { return true; }, 3};
+  GateShape shape{.in = 6, .hidden = 8, .learners = 4, .minimum = 1, .phase = 0.3};
+  const Gate learned(shape, "learned", parameters);
+  shape.kind = GateKind::kStatic;
+  const Gate fixed(shape, "static", parameters);
+  const Tensor tokens = at::randn({20, 6}, seeded(2));
+  for (double price = 0; price <= 1; price += 0.125) {
+    Pass pass;
+    pass.price = price;
+    EXPECT_TRUE(at::equal(learned.logits(tokens, pass), fixed.logits(tokens, pass)));
+    EXPECT_TRUE(at::equal(learned.best(tokens, pass), fixed.best(tokens, pass)));
+  }
+}
+
 TEST(AcmConfig, SurvivesJson) {
   AcmConfig config;
   config.kinds = {MapKind::kMlp, MapKind::kOutput};
