@@ -157,30 +157,30 @@ std::string baseline_tables(const Report& report) {
       rows);
 }
 
-std::string learners_section(const Evaluation& evaluation) {
+/// A chart for each budget, that of the one nearest to half in front.
+std::string budget_tabs(const Evaluation& evaluation, std::string (*chart)(const Result&)) {
   std::vector<page::Tab> tabs;
   for (const Result& result : evaluation.budgets) {
-    if (result.choices.empty()) continue;
-    tabs.push_back({"budget " + budget_name(result), charts::learners_used(result)});
+    tabs.push_back({"budget " + budget_name(result), chart(result)});
   }
-  if (tabs.empty()) return {};
+  const auto half = &nearest_half(evaluation.budgets) - evaluation.budgets.data();
+  return page::tabs(tabs, std::min(static_cast<size_t>(half), page::kMostTabs - 1));
+}
+
+std::string learners_section(const Evaluation& evaluation) {
+  if (evaluation.budgets.front().choices.empty()) return {};
   return page::section("Learners used per layer",
                        "How many learners the tokens ran in every adaptive part; the figure on the "
                        "right is the mean.",
-                       page::tabs(tabs, std::min(tabs.size(), page::kMostTabs) / 2));
+                       budget_tabs(evaluation, charts::learners_used));
 }
 
 std::string experts_section(const Evaluation& evaluation) {
-  std::vector<page::Tab> tabs;
-  for (const Result& result : evaluation.budgets) {
-    if (result.experts.empty()) continue;
-    tabs.push_back({"budget " + budget_name(result), charts::experts_used(result)});
-  }
-  if (tabs.empty()) return {};
+  if (evaluation.budgets.front().experts.empty()) return {};
   return page::section("Experts used per block",
                        "Which experts the tokens of every block ran, grey for none; the figure on "
                        "the right is the share that ran one.",
-                       page::tabs(tabs, std::min(tabs.size(), page::kMostTabs) / 2));
+                       budget_tabs(evaluation, charts::experts_used));
 }
 
 /// A map as a picture of one pixel per patch or position.

@@ -32,15 +32,18 @@ std::string waveform(const Audio& audio, double top) {
   return fmt::format("<polygon points=\"{}{}\" class=\"wave\"/>", upper, lower);
 }
 
-/// High frequencies at the top, the last 80 dB below the loudest.
+/// High frequencies at the top; from the quietest, or 80 dB below the loudest, to the loudest.
+/// Silence has the colour of the quietest.
 std::string spectrum(const at::Tensor& decibels, double top) {
   const at::Tensor levels = decibels.flip(0).to(at::kDouble).contiguous();
   const double loudest = levels.max().item<double>();
+  const double least = std::max(levels.min().item<double>(), loudest - 80);
+  const double range = std::max(loudest - least, 1.0);
   const Image image = at::empty({levels.size(0), levels.size(1), 3}, at::kByte);
   const double* level = levels.const_data_ptr<double>();
   auto* pixel = image.mutable_data_ptr<uint8_t>();
   for (int64_t i = 0; i < levels.numel(); ++i) {
-    for (const uint8_t channel : svg::viridis(1 + (level[i] - loudest) / 80)) *pixel++ = channel;
+    for (const uint8_t channel : svg::viridis((level[i] - least) / range)) *pixel++ = channel;
   }
   return fmt::format(
       "<image href=\"{}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" "

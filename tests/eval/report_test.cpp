@@ -6,6 +6,9 @@
 #include <numbers>
 #include <set>
 
+#include "pace/eval/charts.h"
+#include "pace/eval/page.h"
+#include "pace/eval/svg.h"
 #include "tests/eval/tiny.h"
 #include "tests/temporary_folder.h"
 
@@ -121,6 +124,25 @@ TEST(HeatMaps, GiveTheShareOfEveryPatch) {
 TEST(HeatMaps, NeedAnAdaptiveModel) {
   const tiny::Pictures pictures(4);
   EXPECT_THROW(heat_maps(tiny::dense(), tiny::processor(), pictures, 1.0, 2, 0), Error);
+}
+
+TEST(Report, OpensTheBudgetNearestToHalf) {
+  Report report = small_report();
+  std::vector<Result>& budgets = report.evaluation.budgets;
+  budgets.resize(4, budgets.front());
+  for (size_t i = 0; const double budget : {1.0, 0.6, 0.55, 0.3}) budgets[i++].budget = budget;
+  EXPECT_THAT(render_report(report), HasSubstr("id=\"tab2\" checked"));
+}
+
+TEST(Report, PaintsASilentSoundDark) {
+  SoundMap map;
+  map.audio = {at::zeros({1600}), 16000};
+  map.spectrogram = at::full({3, 4}, -100.0);
+  map.share = at::full({4}, 0.25);
+  const auto darkest = svg::viridis(0);
+  const Image dark =
+      at::tensor(at::ArrayRef<uint8_t>(darkest.data(), 3)).expand({3, 4, 3}).contiguous();
+  EXPECT_THAT(charts::sound(map, 1.0), HasSubstr(page::png_address(encode_png(dark))));
 }
 
 }  // namespace
